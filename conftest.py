@@ -1,0 +1,96 @@
+"""Fixtures for every test: the real NATS server, and waiting without sleeping."""
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from heliograph.common.bus import Bus
+from heliograph.common.config import Settings
+
+T = TypeVar("T")
+
+
+class NatsServer:
+    """A real nats-server with JetStream on loopback that a test may kill and start again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where clients connect."""
+        return f"nats://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it and wait until it takes connections."""
+        binary = Path(sys.executable).with_name("nats-server")
+        command = [str(binary), "-js", "-a", "127.0.0.1", "-p", str(self.port), "-sd", str(self.folder)]
+        self.process = subprocess.Popen([*command, "-l", str(self.folder / "log")])
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 0.2).close()
+                return
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """End it by a signal and wait for the end."""
+        if self.process:
+            os.kill(self.process.pid, number)
+            self.process.wait(10)
+            self.process = None
+
+
+@pytest.fixture
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    """A real NATS server with an empty store."""
+    folder = tmp_path_factory.mktemp("nats")
+    server = NatsServer(folder)
+    server.start()
+    yield server
+    server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def nats_settings(nats_server: NatsServer) -> Settings:
+    """Settings for the real NATS server with four shards and quick heartbeats."""
+    return Settings(nats_url=nats_server.url, shards=4, heartbeat_s=0.1, member_ttl_s=1.0)
+
+
+@pytest.fixture
+async def bus(nats_settings: Settings) -> AsyncIterator[Bus]:
+    """A bus with its streams on the real NATS server."""
+    connected = await Bus.connect(nats_settings, "test")
+    await connected.ensure_streams()
+    yield connected
+    await connected.close()
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], Awaitable[T]]], Awaitable[T]]:
+    """Wait until an async check returns something true, at most 15 seconds."""
+
+    async def wait(check: Callable[[], Awaitable[T]], timeout: float = 15.0) -> T:
+        async with asyncio.timeout(timeout):
+            while not (result := await check()):
+                await asyncio.sleep(0.02)
+        return result
+
+    return wait
