@@ -1,0 +1,311 @@
+"""The events of Heliograph: frozen facts, JSON on the wire, versioned by rules.
+
+New fields need defaults; a field never changes its type. Times are UTC nanoseconds since 1970 as int.
+`ts` is event time: for a bar its start, for a signal the close of the bar that made it.
+"""
+
+import hashlib
+import math
+from typing import Literal
+
+import msgspec
+
+Action = Literal["BUY", "SELL"]
+Result = Literal["win", "loss", "expired"]
+Regime = Literal["BULL", "BEAR", "CHOP", "CRISIS", "UNKNOWN"]
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", gc=False):
+    """What every event has.
+
+    Attributes:
+        id: derived from the event's inputs, 16 hex digits.
+        cause: the id of the event that caused this one; empty where the cause is outside.
+        ts: event time, UTC, nanoseconds.
+        v: version of the schema of this kind.
+        received: when the platform received or made it, UTC nanoseconds; 0 where that is the same as `ts`.
+    """
+
+    id: str
+    cause: str = ""
+    ts: int
+    v: int = 1
+    received: int = 0
+
+
+class BarBatch(Event, frozen=True, kw_only=True, tag="bars", gc=False):
+    """Bars of many symbols of one shard for one interval and one start time, by columns.
+
+    Attributes:
+        interval: a name of `intervals.INTERVALS_NS`; `ts` is the start of the bars.
+        symbols: one a row, each at most once.
+        open: prices in quote currency; `high`, `low`, `close` likewise.
+        volume: units traded in the bar.
+        source: the provider, e.g. `replay` or `alpaca`.
+    """
+
+    interval: str
+    symbols: list[str]
+    open: list[float]
+    high: list[float]
+    low: list[float]
+    close: list[float]
+    volume: list[float]
+    source: str
+
+    def __post_init__(self) -> None:
+        rows = len(self.symbols)
+        for name in ("open", "high", "low", "close", "volume"):
+            if len(getattr(self, name)) != rows:
+                raise ValueError(f"{name}: {len(getattr(self, name))} values, expected {rows}, one a symbol")
+
+
+class VoteBatch(Event, frozen=True, kw_only=True, tag="votes", gc=False):
+    """Votes of one dear source for symbols of one shard, by columns (direction −1, 0, +1; confidence 0–1)."""
+
+    source: str
+    symbols: list[str]
+    direction: list[int]
+    confidence: list[float]
+    observed: list[int]
+
+
+class Tick(Event, frozen=True, kw_only=True, tag="tick", gc=False):
+    """Event time has reached `ts` in this shard: deadlines up to it fall."""
+
+
+class Enrich(Event, frozen=True, kw_only=True, tag="enrich", gc=False):
+    """The cheap votes leave a signal possible: ask the sources of `tier` until `deadline` (event time)."""
+
+    symbol: str
+    tier: int
+    deadline: int
+    bound: float
+
+
+class Vote(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One source's part in a signal.
+
+    Attributes:
+        source: its key, e.g. `trend`.
+        direction: −1 short, 0 neutral, +1 long.
+        confidence: 0–1.
+        weight: normalised over the sources that voted, 0–1.
+        age_ns: event time between the vote and the signal.
+    """
+
+    source: str
+    direction: int
+    confidence: float
+    weight: float
+    age_ns: int = 0
+
+
+class Signal(Event, frozen=True, kw_only=True, tag="signal", gc=False):
+    """A trading signal. `id` derives from symbol, action, strategy, interval and bar, and from nothing else.
+
+    Attributes:
+        bar_ts: start of the bar that made it; `ts` is that bar's close.
+        entry: prices in quote currency at the instrument's tick; `stop` and `target` likewise.
+        confidence: calibrated probability of a win, 0–100, two decimals.
+        raw_confidence: strength of the consensus, 0–100, two decimals.
+        calibration: version of the calibration, `none` where the raw value passed through.
+        view: the regime's enhanced view, which chose the weights.
+        sources: keys of the sources that voted.
+        agreement: share of the voting weight on the signal's side, 0–1.
+        expected_r: p·reward/risk − (1−p).
+        strategy: name and version of the weights, e.g. `default@1`.
+        expires: event time after which it counts as expired.
+        input_seq: sequence in INPUT of the batch that made it.
+        sha256: over the canonical JSON of the identity fields, see `identity_sha256`.
+        prev_sha256: the `sha256` of the shard's signal before it; empty for the first.
+    """
+
+    symbol: str
+    action: Action
+    entry: float
+    stop: float
+    target: float
+    confidence: float
+    raw_confidence: float
+    regime: Regime
+    view: Literal["TRENDING", "CONSOLIDATION", "VOLATILE", "UNKNOWN"]
+    votes: list[Vote]
+    sources: list[str]
+    agreement: float
+    expected_r: float
+    strategy: str
+    interval: str
+    bar_ts: int
+    expires: int
+    input_seq: int
+    sha256: str
+    prev_sha256: str
+    calibration: str = "none"
+
+    def __post_init__(self) -> None:
+        for name in ("entry", "stop", "target"):
+            price = getattr(self, name)
+            if not (math.isfinite(price) and price > 0):
+                raise ValueError(f"{name}: {price!r}, expected a finite positive price")
+        low, high = (self.stop, self.target) if self.action == "BUY" else (self.target, self.stop)
+        if not low < self.entry < high:
+            raise ValueError(
+                f"entry: {self.entry} for {self.action}, expected between stop {self.stop} "
+                f"and target {self.target}"
+            )
+
+
+class Reason(Event, frozen=True, kw_only=True, tag="reason", gc=False):
+    """Why a signal was given, in two or three sentences with its prices filled in.
+
+    Attributes:
+        signal: id of the signal.
+        provider: `template` or the model's provider.
+        model: name of the model or of the template with its version.
+        cost: US dollars; `tokens_in`, `tokens_out` as the provider counted them.
+        latency_ns: of the call; 0 for a template.
+        cached: the text came from the cache.
+    """
+
+    signal: str
+    symbol: str
+    text: str
+    provider: str
+    model: str
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost: float = 0.0
+    latency_ns: int = 0
+    cached: bool = False
+
+
+class Outcome(Event, frozen=True, kw_only=True, tag="outcome", gc=False):
+    """How a signal ended, once and for ever. `ts` is the close of the bar that ended it.
+
+    Attributes:
+        signal: id of the signal; `opened` its event time.
+        exit: price at the level, at the open after a gap, or at the close when expired.
+        exit_bar_ts: start of the bar that ended it.
+        pnl: percent of entry, signed by side, before costs; `pnl_net` after slippage, spread, commission.
+        r_multiple: profit in units of the initial risk.
+        bars: bars held, the last one included.
+        best: best excursion in percent of entry, at least 0; `worst` the worst, at most 0.
+        input_seq: sequence in INPUT of the batch that ended it.
+    """
+
+    signal: str
+    symbol: str
+    action: Action
+    result: Result
+    entry: float
+    exit: float
+    opened: int
+    exit_bar_ts: int
+    pnl: float
+    pnl_net: float
+    r_multiple: float
+    bars: int
+    best: float
+    worst: float
+    input_seq: int
+    strategy: str
+
+
+class AgentProgress(Event, frozen=True, kw_only=True, tag="agent_progress", gc=False):
+    """One agent of a panel run has moved."""
+
+    run: str
+    agent: str
+    ticker: str
+    status: Literal["started", "done", "abstained"]
+    detail: str = ""
+
+
+class Verdict(Event, frozen=True, kw_only=True, tag="verdict", gc=False):
+    """What a panel run says of one ticker (direction −1, 0, +1; conviction 0–1)."""
+
+    run: str
+    ticker: str
+    direction: int
+    conviction: float
+    agents: int
+
+
+class Alert(Event, frozen=True, kw_only=True, tag="alert", gc=False):
+    """Something needs a person, or no longer does."""
+
+    name: str
+    severity: Literal["warning", "critical"]
+    status: Literal["firing", "resolved"]
+    summary: str
+
+
+class DeadLetter(Event, frozen=True, kw_only=True, tag="dead", gc=False):
+    """A message that could not be handled, whole, and why.
+
+    Attributes:
+        service: who gave up; `reason` why, naming field, value and expectation.
+        subject: where it came from, with its `stream_seq`; 0 where it never was in a stream.
+        payload: the message as it came (bytes, base64 in JSON).
+        quarantine: true where bad data was refused at the edge (not a failure of a service).
+        rows: how many bars or messages it stands for.
+    """
+
+    service: str
+    reason: str
+    subject: str
+    payload: bytes
+    stream_seq: int = 0
+    quarantine: bool = False
+    rows: int = 1
+
+
+AnyEvent = (
+    BarBatch
+    | VoteBatch
+    | Tick
+    | Enrich
+    | Signal
+    | Reason
+    | Outcome
+    | AgentProgress
+    | Verdict
+    | Alert
+    | DeadLetter
+)
+EVENT_TYPES: tuple[type[Event], ...] = AnyEvent.__args__
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode(event: Event) -> bytes:
+    """The JSON of an event, as it travels."""
+    return _encoder.encode(event)
+
+
+def identity_sha256(
+    *,
+    id: str,  # noqa: A002 - the field's name
+    symbol: str,
+    action: str,
+    entry: float,
+    target: float,
+    stop: float,
+    confidence: float,
+    strategy: str,
+    ts: int,
+) -> str:
+    """SHA-256 (hex) over the canonical JSON (sorted keys, no white space) of a signal's identity fields."""
+    fields = {
+        "action": action,
+        "confidence": confidence,
+        "entry": entry,
+        "id": id,
+        "stop": stop,
+        "strategy": strategy,
+        "symbol": symbol,
+        "target": target,
+        "ts": ts,
+    }
+    return hashlib.sha256(msgspec.json.encode(fields, order="sorted")).hexdigest()

@@ -1,0 +1,91 @@
+"""Every metric of Heliograph, with its meaning and what to do about it."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+BARS_PUBLISHED = Counter(
+    "heliograph_bars_published_total",
+    "Bars that passed the quality gate and are in INPUT. No growth in market hours: look at the provider.",
+    ["provider"],
+)
+BARS_QUARANTINED = Counter(
+    "heliograph_bars_quarantined_total",
+    "Bars refused by the quality gate, kept in DEAD. A rise: look at dead.fetcher.* and at the provider.",
+    ["reason"],
+)
+BARS_EVALUATED = Counter(
+    "heliograph_bars_evaluated_total",
+    "Bars that the decision core has seen. Flat while INPUT grows: look at the consensus and its lag.",
+)
+SIGNALS = Counter(
+    "heliograph_signals_total",
+    "Signals published. Under half of the expected rate: look at the sources' health.",
+    ["action"],
+)
+GATED = Counter(
+    "heliograph_gated_total",
+    "Evaluations that gave no signal, by reason. A sudden shift between reasons: look at the data.",
+    ["reason"],
+)
+REASONS = Counter("heliograph_reasons_total", "Reasons published, by provider.", ["provider"])
+OUTCOMES = Counter("heliograph_outcomes_total", "Signals that ended, by result.", ["result"])
+HANDLE_SECONDS = Histogram(
+    "heliograph_handle_seconds",
+    "Time to make one batch of a shard durable. p95 over 0.6 s: look at the store behind the service.",
+    ["service", "source"],
+    buckets=SECONDS,
+)
+HANDLE_FAILURES = Counter(
+    "heliograph_handle_failures_total",
+    "Batches that failed and were tried again. A steady rate: the log names the error.",
+    ["service", "error"],
+)
+MESSAGES_HANDLED = Counter(
+    "heliograph_messages_handled_total",
+    "Messages acknowledged. Flat while the stream grows: the service is stuck, see /livez.",
+    ["service", "source"],
+)
+DEAD_LETTERS = Counter(
+    "heliograph_dead_letters_total",
+    "Messages given up and kept in DEAD. Any: read dead.<service>.*; the service stops at its limit.",
+    ["service"],
+)
+SHARDS_OWNED = Gauge(
+    "heliograph_shards_owned",
+    "Shards that this process handles. A sum under the number of shards: a hand-over is stuck.",
+    ["service"],
+)
+ROWS_WRITTEN = Counter(
+    "heliograph_rows_written_total",
+    "Rows made durable. Flat while signals grow: look at the store.",
+    ["store", "table"],
+)
+WRITE_SECONDS = Histogram(
+    "heliograph_write_seconds",
+    "Time of one write transaction. p95 over 0.5 s: look at the store's disk.",
+    ["store"],
+    buckets=SECONDS,
+)
+CACHE = Counter(
+    "heliograph_cache_total",
+    "Cache look-ups by result (hit, miss). Hits under 80 %: look at the TTL and the keys.",
+    ["cache", "result"],
+)
+SPANS_DROPPED = Counter(
+    "heliograph_spans_dropped_total",
+    "Finished spans that could not be exported. Any: the bus is slow, traces have holes.",
+    ["service"],
+)
+ARCHIVED_OBJECTS = Counter(
+    "heliograph_archived_objects_total", "Parquet objects archived and verified.", ["table"]
+)
+ARCHIVE_NEWEST_DAY = Gauge(
+    "heliograph_archive_newest_day_timestamp_seconds",
+    "Start of the newest archived event day. Over 24 h behind the newest bar: run the archive.",
+)
+CLIENTS = Gauge("heliograph_websocket_clients", "WebSocket clients connected to this gateway.")
+FRAMES_SKIPPED = Counter(
+    "heliograph_websocket_skipped_total",
+    "Live messages that a slow client did not get. A steady rate: clients are slow, or the replay is fast.",
+)

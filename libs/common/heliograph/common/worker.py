@@ -1,0 +1,261 @@
+"""One shard of one service under way: read in order, handle one batch at a time, acknowledge when durable."""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import AsyncIterator, Callable
+
+import msgspec
+import structlog
+
+from heliograph.common import metrics, subjects
+from heliograph.common.bus import Bus, Message
+from heliograph.common.errors import (
+    FencedError,
+    HeliographError,
+    InvariantError,
+    PoisonError,
+    UnavailableError,
+)
+from heliograph.common.events import DeadLetter, encode
+from heliograph.common.ids import derive_id
+from heliograph.common.pull import ACK_WAIT_S, PullConsumer, Received
+from heliograph.common.service import Delivery, Service, ShardProcessor, Source
+
+TRIES = 5
+"""Failures of the same message, alone in its batch, before it goes to DEAD."""
+PAUSE_S = 0.1
+PAUSE_MAX_S = 5.0
+POLL_S = 1.0
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+class DeadLetters:
+    """The dead letters of a process, with the limit that stops it rather than drain a stream into DEAD."""
+
+    def __init__(self, bus: Bus, service: str, limit: int) -> None:
+        self._bus = bus
+        self._service = service
+        self._limit = limit
+        self.count = 0
+
+    async def bury(self, shard: int, received: Received, reason: str) -> None:
+        """Keep a message in DEAD with the reason; returns when it is stored.
+
+        Raises:
+            InvariantError: the limit is reached.
+            UnavailableError: not stored.
+        """
+        if self.count >= self._limit:
+            raise InvariantError(
+                f"dead_letter_limit: {self._limit} messages given up, the last because {reason}"
+            )
+        message, stream_seq = received.message, received.seq
+        letter = DeadLetter(
+            id=derive_id("dead", self._service, message.metadata.stream, stream_seq),
+            ts=int(message.metadata.timestamp.timestamp() * 1e9),
+            service=self._service,
+            reason=reason,
+            subject=message.subject,
+            payload=message.data,
+            stream_seq=stream_seq,
+        )
+        headers = {"traceparent": (message.headers or {}).get("traceparent", "")}
+        await self._bus.publish(
+            [
+                Message(
+                    subject=subjects.dead(self._service, shard),
+                    data=encode(letter),
+                    msg_id=letter.id,
+                    headers=headers if headers["traceparent"] else {},
+                )
+            ]
+        )
+        self.count += 1
+        metrics.DEAD_LETTERS.labels(self._service).inc()
+        await log.aerror("dead letter", shard=shard, subject=message.subject, seq=stream_seq, reason=reason)
+
+
+class ShardWorker:
+    """Runs one shard until `stop`."""
+
+    def __init__(
+        self, bus: Bus, service: Service, shard: int, dead: DeadLetters, batch: int, moved: Callable[[], None]
+    ) -> None:
+        self.shard = shard
+        self._bus = bus
+        self._service = service
+        self._dead = dead
+        self._batch = batch
+        self._moved = moved
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._failures = 0
+        self._solo: dict[str, int] = {}
+        self._blamed: dict[tuple[str, int], int] = {}
+        self._decoders = {s.name: msgspec.json.Decoder(s.event) for s in service.sources}
+
+    def stop(self) -> None:
+        """Finish the batch in hand, close the processor, and end."""
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Handle the shard until `stop`; failures are tried again for ever, a lost shard ends it.
+
+        Raises:
+            InvariantError: something that must always hold does not: the process stops.
+        """
+        while not self._stopping:
+            try:
+                await self._session()
+            except FencedError as error:
+                await log.awarning("shard looked at again", shard=self.shard, error=str(error))
+                await self._pause(error)
+            except InvariantError:
+                raise
+            except UnavailableError as error:
+                await log.awarning("store away", shard=self.shard, error=str(error))
+                await self._pause(error)
+            except Exception as error:
+                await log.aexception("shard failed", shard=self.shard)
+                await self._pause(error)
+
+    async def _pause(self, error: Exception) -> None:
+        metrics.HANDLE_FAILURES.labels(self._service.name, type(error).__name__).inc()
+        self._failures += 1
+        pause = min(PAUSE_MAX_S, PAUSE_S * 2 ** min(self._failures, 10)) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                while not self._stopping:
+                    await self._wake.wait()
+                    self._wake.clear()
+
+    async def _session(self) -> None:
+        """From opening the processor to its close or its failure."""
+        consumers = {
+            s.name: PullConsumer(
+                self._bus,
+                s.stream,
+                f"{self._service.name}-{self.shard}-{s.name}",
+                s.subject.format(shard=self.shard),
+                2 * self._batch,
+                self._wake,
+            )
+            for s in self._service.sources
+        }
+        generation = self._bus.generation
+        try:
+            for consumer in consumers.values():
+                await consumer.open()
+            processor = self._service.processor(self.shard)
+            await processor.open()
+            while not self._stopping:
+                if self._bus.generation != generation:
+                    raise UnavailableError(
+                        "the connection was lost: starting again at the acknowledged position"
+                    )
+                self._moved()
+                if not consumers:
+                    await processor.handle("", [])
+                    self._failures = 0
+                elif not await self._step(processor, consumers):
+                    await self._idle(consumers)
+            async with asyncio.timeout(10):
+                await processor.close()
+        finally:
+            for consumer in consumers.values():
+                await consumer.close()
+
+    async def _idle(self, consumers: dict[str, PullConsumer]) -> None:
+        if any(c.waiting for c in consumers.values()):
+            return
+        self._wake.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(POLL_S):
+                await self._wake.wait()
+
+    async def _step(self, processor: ShardProcessor, consumers: dict[str, PullConsumer]) -> bool:
+        """Handle one batch of the most urgent source that has one; whether there was any."""
+        for source in self._service.sources:
+            consumer = consumers[source.name]
+            if broken := consumer.broken:
+                raise UnavailableError(f"{consumer.durable}: {broken}: starting again")
+            messages = await consumer.take(self._batch if not self._solo.get(source.name) else 1)
+            if messages:
+                await self._handle(processor, source, consumer, messages)
+                return True
+        return False
+
+    async def _handle(
+        self, processor: ShardProcessor, source: Source, consumer: PullConsumer, messages: list[Received]
+    ) -> None:
+        batch = await self._decode(source, messages)
+        started = time.perf_counter()
+        if batch:
+            async with self._in_progress(consumer, messages[-1]):
+                try:
+                    await processor.handle(source.name, batch)
+                except (UnavailableError, FencedError, InvariantError):
+                    raise
+                except Exception as error:
+                    await self._blame(source, consumer, messages, error)
+                    raise
+        await consumer.ack(messages[-1])
+        self._failures = 0
+        self._solo[source.name] = max(0, self._solo.get(source.name, 0) - len(messages))
+        metrics.HANDLE_SECONDS.labels(self._service.name, source.name).observe(time.perf_counter() - started)
+        metrics.MESSAGES_HANDLED.labels(self._service.name, source.name).inc(len(messages))
+
+    async def _decode(self, source: Source, messages: list[Received]) -> list[Delivery]:
+        decoder = self._decoders[source.name]
+        batch: list[Delivery] = []
+        for received in messages:
+            message = received.message
+            try:
+                event = decoder.decode(message.data)
+            except msgspec.DecodeError as error:
+                await self._dead.bury(self.shard, received, f"{source.name}: {error}")
+                continue
+            batch.append(
+                Delivery(
+                    event=event,
+                    subject=message.subject,
+                    data=message.data,
+                    seq=received.seq,
+                    headers=message.headers or {},
+                )
+            )
+        return batch
+
+    async def _blame(
+        self, source: Source, consumer: PullConsumer, messages: list[Received], error: Exception
+    ) -> None:
+        """Find the message that fails by handling one at a time; bury it when it has failed often enough."""
+        if len(messages) > 1:
+            self._solo[source.name] = max(self._solo.get(source.name, 0), len(messages))
+            return
+        key = (source.name, messages[0].seq)
+        self._blamed[key] = self._blamed.get(key, 0) + 1
+        if isinstance(error, PoisonError) or self._blamed[key] >= TRIES:
+            del self._blamed[key]
+            text = str(error) if isinstance(error, HeliographError) else repr(error)
+            await self._dead.bury(self.shard, messages[0], text)
+            await consumer.ack(messages[0])
+
+    @contextlib.asynccontextmanager
+    async def _in_progress(self, consumer: PullConsumer, received: Received) -> AsyncIterator[None]:
+        """Keep telling the server that the batch is worked on, so that it does not deliver it again."""
+
+        async def tell() -> None:
+            while True:
+                await asyncio.sleep(ACK_WAIT_S / 3)
+                await consumer.working(received)
+
+        task = asyncio.create_task(tell())
+        try:
+            yield
+        finally:
+            task.cancel()
