@@ -1,0 +1,72 @@
+"""What a provider of bars is to the fetcher. Every provider passes the same quality gate."""
+
+from collections.abc import AsyncIterator
+from typing import Literal, Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+Codes = NDArray[np.int32]
+Times = NDArray[np.int64]
+Numbers = NDArray[np.float64]
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """What a provider can do, so that the fetcher knows how to use it.
+
+    Attributes:
+        delivery: `stream` pushes bars as they close, `poll` is asked, `replay` gives stored bars once.
+        intervals: names of the intervals it offers; empty where its data decide.
+        symbols_per_request: how many symbols one request may name; 0 for any number.
+        needs_key: whether an account is needed.
+    """
+
+    delivery: Literal["stream", "poll", "replay"]
+    intervals: tuple[str, ...] = ()
+    symbols_per_request: int = 0
+    needs_key: bool = False
+
+
+class Rows(msgspec.Struct, frozen=True, kw_only=True):
+    """Bars as a provider gave them, by columns, in its order, not yet judged.
+
+    Attributes:
+        origin: where they came from: a file's name, or the request.
+        symbols: the distinct symbols.
+        code: index into `symbols`, one a row.
+        ts: start of each bar, UTC nanoseconds; `NO_TIME` where there is none.
+        open: prices in quote currency, NaN where missing; `high`, `low`, `close` likewise.
+        volume: units traded in the bar, NaN where missing.
+    """
+
+    origin: str
+    symbols: list[str]
+    code: Codes
+    ts: Times
+    open: Numbers
+    high: Numbers
+    low: Numbers
+    close: Numbers
+    volume: Numbers
+
+
+NO_TIME = int(np.iinfo(np.int64).min)
+"""Stands for a time that is missing or cannot be told in nanoseconds; the quality gate refuses it."""
+
+
+class Provider(Protocol):
+    """A provider of bars. One object lives as long as the process."""
+
+    name: str
+    """The `source` of its bars, e.g. `replay` or `alpaca`."""
+    capabilities: Capabilities
+
+    def rows(self) -> AsyncIterator[Rows]:
+        """The provider's bars in batches: pushed, polled, or read; never holds the event loop.
+
+        Raises:
+            InputError: what it gives is not bars at all; asking again would not help.
+            UnavailableError: it cannot answer now; asking again may help.
+        """
+        ...

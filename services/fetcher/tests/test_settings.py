@@ -1,0 +1,47 @@
+"""The fetcher's settings from the environment: a bad value names its key."""
+
+import pytest
+
+from heliograph.common.config import load
+from heliograph.common.errors import ConfigError
+from heliograph.fetcher.settings import FetcherSettings
+
+
+@pytest.fixture(autouse=True)
+def data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what a test sets, and the folder that is always needed."""
+    monkeypatch.setenv("HELIOGRAPH_DATA", "bars")
+
+
+@pytest.mark.parametrize(("text", "speed"), [("max", "max"), ("86400", 86_400.0), ("0.5", 0.5)])
+def test_speed_is_max_or_a_factor(monkeypatch: pytest.MonkeyPatch, text: str, speed: str | float) -> None:
+    monkeypatch.setenv("HELIOGRAPH_SPEED", text)
+    assert load(FetcherSettings).speed == speed
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("SPEED", "fast"),
+        ("SPEED", "0"),
+        ("SPEED", "-1"),
+        ("SPEED", "inf"),
+        ("SPEED", "nan"),
+        ("HISTORY_DAYS", "-1"),
+        ("HISTORY_DAYS", "nan"),
+        ("WINDOW_MESSAGES", "0"),
+        ("WINDOW_MESSAGES", "1001"),
+        ("BARS_AHEAD", "0"),
+        ("PROVIDER", "nobody"),
+    ],
+)
+def test_a_bad_value_is_named(monkeypatch: pytest.MonkeyPatch, key: str, value: str) -> None:
+    monkeypatch.setenv(f"HELIOGRAPH_{key}", value)
+    with pytest.raises(ConfigError, match=rf"{key.lower()}.*{value}"):
+        load(FetcherSettings)
+
+
+def test_the_folder_must_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HELIOGRAPH_DATA")
+    with pytest.raises(ConfigError, match="data"):
+        load(FetcherSettings)
