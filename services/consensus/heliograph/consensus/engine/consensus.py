@@ -1,0 +1,63 @@
+"""The weighing of votes: one figure of 0–100 for a side, or the reason why there is none."""
+
+from heliograph.consensus.engine.compilation import compiled
+from heliograph.consensus.engine.layout import (
+    ABSTAIN,
+    CONFIDENCE,
+    MINIMUM_BARS,
+    NEUTRAL,
+    QUORUM,
+    SIGNALS,
+    SOURCES,
+    WARMING,
+    Symbol,
+    Table,
+)
+from heliograph.consensus.engine.rules import Rules
+
+EXACT = 1e-9
+"""A figure this near to a threshold has reached it: points decide, not the rounding of a weight."""
+
+
+@compiled
+def weigh(
+    symbol: Symbol, view: int, multiplier: float, rules: Rules, table: Table
+) -> tuple[int, int, float, float, float]:
+    """The consensus of a symbol's votes with the weights of a view.
+
+    raw = 100 · |Σ w·d·c| / Σ w over the eligible sources that have voted, neutral ones included, abstaining
+    ones left out of both sums; times the regime's multiplier, at most `raw_cap`.
+
+    Returns:
+        What came of it (SIGNALS where the gate is passed, else a number of COUNTS), side (−1, 0, +1), raw
+        (0–100), agreement (share of the voting weight on that side), weight of the sources that voted.
+    """
+    eligible = 0.0
+    voted = 0.0
+    balance = 0.0
+    longs = 0.0
+    shorts = 0.0
+    for source in range(len(SOURCES)):
+        weight = table.weights[view, source]
+        if symbol.bars < MINIMUM_BARS[source] or weight <= 0.0:
+            continue
+        eligible += weight
+        direction = symbol.direction[source]
+        if direction == ABSTAIN:
+            continue
+        voted += weight
+        balance += weight * direction * symbol.confidence[source]
+        if direction > 0:
+            longs += weight
+        elif direction < 0:
+            shorts += weight
+    if eligible <= 0.0:
+        return WARMING, 0, 0.0, 0.0, 0.0
+    if voted <= 0.0 or voted < rules.quorum * eligible - EXACT:
+        return QUORUM, 0, 0.0, 0.0, voted
+    side = 1 if balance > EXACT else (-1 if balance < -EXACT else 0)
+    if side == 0:
+        return NEUTRAL, 0, 0.0, 0.0, voted
+    raw = min(rules.raw_cap, 100.0 * abs(balance) / voted * multiplier)
+    agreement = (longs if side > 0 else shorts) / voted
+    return (SIGNALS if raw >= rules.gate - EXACT else CONFIDENCE), side, raw, agreement, voted

@@ -1,0 +1,158 @@
+"""Indicators kept up to date bar by bar, each in constant time.
+
+A running sum is taken afresh once in every window, so that rounding cannot build up. Averages, MACD, RSI and
+ATR are seeded as TA-Lib seeds them. Standard deviations are of the sample (n − 1).
+"""
+
+import math
+
+from heliograph.consensus.engine.compilation import compiled
+from heliograph.consensus.engine.layout import CLOSES, RETURNS, VOLUMES, Floats, Symbol
+
+WILDER = 14
+FAST = 12
+SLOW = 26
+SMOOTH = 9
+FIRST_SIGNAL = SLOW + SMOOTH - 1
+ROUNDING = 1e-12
+"""Relative difference under which two figures are equal: noise of rounding must not take a side."""
+NO_SPREAD = 1e-14
+"""Share of the mean square under which a variance is rounding."""
+
+
+@compiled
+def side_of(value: float, reference: float, scale: float) -> int:
+    """+1 where `value` is above `reference`, −1 below, 0 where they are equal within rounding of `scale`."""
+    difference = value - reference
+    margin = ROUNDING * abs(scale)
+    if difference > margin:
+        return 1
+    if difference < -margin:
+        return -1
+    return 0
+
+
+@compiled
+def rolled(total: float, ring: Floats, held: int, window: int) -> float:
+    """The sum of the newest `window` of `held` values, the newest of which `total` does not yet have."""
+    mask = ring.size - 1
+    if held % window == 0:
+        fresh: float = 0.0
+        for index in range(held - window, held):
+            fresh += ring[index & mask]
+        return fresh
+    moved: float = total + ring[(held - 1) & mask]
+    if held > window:
+        moved -= ring[(held - 1 - window) & mask]
+    return moved
+
+
+@compiled
+def rolled_squares(total: float, ring: Floats, held: int, window: int) -> float:
+    """As `rolled`, of the squares of the values."""
+    mask = ring.size - 1
+    if held % window == 0:
+        fresh: float = 0.0
+        for index in range(held - window, held):
+            fresh += ring[index & mask] * ring[index & mask]
+        return fresh
+    newest = ring[(held - 1) & mask]
+    moved: float = total + newest * newest
+    if held > window:
+        oldest = ring[(held - 1 - window) & mask]
+        moved -= oldest * oldest
+    return moved
+
+
+@compiled
+def spread(total: float, squares: float, count: int) -> float:
+    """Standard deviation of the sample from a sum and a sum of squares of `count` values."""
+    variance = (squares - total * total / count) / (count - 1)
+    return math.sqrt(variance) if variance > NO_SPREAD * squares / count else 0.0
+
+
+@compiled
+def mean_of_newest(ring: Floats, held: int, window: int) -> float:
+    """The mean of the newest `window` of `held` values, summed from the oldest to the newest."""
+    total = 0.0
+    for index in range(held - window, held):
+        total += ring[index & (ring.size - 1)]
+    return total / window
+
+
+@compiled
+def wilder(average: float, value: float, held: int) -> float:
+    """Wilder's average over 14 values, the newest being the `held`-th: their sum until there are 14."""
+    if held < WILDER:
+        return average + value
+    if held == WILDER:
+        return (average + value) / WILDER
+    return (average * (WILDER - 1) + value) / WILDER
+
+
+@compiled
+def absorb(symbol: Symbol, high: float, low: float, close: float, volume: float) -> None:
+    """Take the next bar of a symbol into its indicators."""
+    before = symbol.bars
+    bars = before + 1
+    symbol.closes[before & (CLOSES - 1)] = close
+    symbol.volumes[before & (VOLUMES - 1)] = volume
+    symbol.close_sum_20 = rolled(symbol.close_sum_20, symbol.closes, bars, 20)
+    symbol.close_sum_50 = rolled(symbol.close_sum_50, symbol.closes, bars, 50)
+    symbol.close_sum_200 = rolled(symbol.close_sum_200, symbol.closes, bars, 200)
+    symbol.volume_sum_20 = rolled(symbol.volume_sum_20, symbol.volumes, bars, 20)
+    if before > 0:
+        absorb_change(symbol, before, high, low, close)
+    absorb_macd(symbol, bars, close)
+    symbol.close = close
+    symbol.bars = bars
+
+
+@compiled
+def absorb_change(symbol: Symbol, changes: int, high: float, low: float, close: float) -> None:
+    """What rests on the step from the bar before: returns, Wilder's gain and loss (RSI), true range (ATR)."""
+    prior = symbol.close
+    symbol.returns[(changes - 1) & (RETURNS - 1)] = close / prior - 1.0
+    symbol.return_sum_20 = rolled(symbol.return_sum_20, symbol.returns, changes, 20)
+    symbol.return_squares_20 = rolled_squares(symbol.return_squares_20, symbol.returns, changes, 20)
+    symbol.return_sum_50 = rolled(symbol.return_sum_50, symbol.returns, changes, 50)
+    symbol.return_squares_50 = rolled_squares(symbol.return_squares_50, symbol.returns, changes, 50)
+    change = close - prior
+    symbol.average_gain = wilder(symbol.average_gain, max(change, 0.0), changes)
+    symbol.average_loss = wilder(symbol.average_loss, max(-change, 0.0), changes)
+    true_range = max(high - low, abs(high - prior), abs(low - prior))
+    symbol.atr_14 = wilder(symbol.atr_14, true_range, changes)
+
+
+@compiled
+def absorb_macd(symbol: Symbol, bars: int, close: float) -> None:
+    """EMA12 and EMA26 both begin at the 26th bar as simple means, the signal line as that of nine values."""
+    if bars < SLOW:
+        return
+    if bars == SLOW:
+        symbol.ema_12 = mean_of_newest(symbol.closes, bars, FAST)
+        symbol.ema_26 = mean_of_newest(symbol.closes, bars, SLOW)
+    else:
+        symbol.ema_12 += (close - symbol.ema_12) * (2.0 / (FAST + 1))
+        symbol.ema_26 += (close - symbol.ema_26) * (2.0 / (SLOW + 1))
+    macd = symbol.ema_12 - symbol.ema_26
+    if bars < FIRST_SIGNAL:
+        symbol.macd_signal += macd
+    elif bars == FIRST_SIGNAL:
+        symbol.macd_signal = (symbol.macd_signal + macd) / SMOOTH
+    else:
+        symbol.macd_signal += (macd - symbol.macd_signal) * (2.0 / (SMOOTH + 1))
+
+
+@compiled
+def rsi(average_gain: float, average_loss: float, close: float) -> float:
+    """Wilder's RSI, 0–100; 50 where nothing has moved (TA-Lib says 0 there, which would read as oversold)."""
+    moved = average_gain + average_loss
+    return 100.0 * average_gain / moved if moved > ROUNDING * close else 50.0
+
+
+@compiled
+def change_over(symbol: Symbol, lag: int) -> float:
+    """The newest close over that of `lag` bars before, minus 1."""
+    before = symbol.closes[(symbol.bars - 1 - lag) & (CLOSES - 1)]
+    return float(symbol.close / before - 1.0)

@@ -1,0 +1,206 @@
+"""The one compiled kernel: a batch of bars in, decisions out, the state of the shard moved on."""
+
+import math
+
+from heliograph.common import outcomes
+from heliograph.consensus.engine.compilation import compiled, compiled_on_disk
+from heliograph.consensus.engine.consensus import weigh
+from heliograph.consensus.engine.indicators import absorb, change_over, rsi, spread
+from heliograph.consensus.engine.layout import (
+    BAD_BAR,
+    BARS,
+    MINIMUM_BARS,
+    OPEN_ALREADY,
+    OTHER_INTERVAL,
+    PRICE,
+    SIGNALS,
+    STALE,
+    TECHNICAL,
+    TREND,
+    Decision,
+    Floats,
+    Integers,
+    Records,
+    Symbol,
+    Table,
+)
+from heliograph.consensus.engine.prices import levels, tradable
+from heliograph.consensus.engine.regime import multiplier_of, regime_of, view_of
+from heliograph.consensus.engine.rules import Rules
+from heliograph.consensus.engine.votes import technical, trend
+
+close_by_bar = compiled(outcomes.close_by_bar)
+
+NANOSECONDS_A_DAY = 86_400e9
+HIGHEST_PRICE = 1e12
+"""Above it a bar is bad: a number of ticks must fit into 64 bits, and averages into a float."""
+HIGHEST_VOLUME = 1e18
+
+
+@compiled
+def refusal(
+    symbol: Symbol,
+    bar_ts: int,
+    interval_ns: int,
+    open_: float,
+    high: float,
+    low: float,
+    close: float,
+    volume: float,
+) -> int:
+    """BARS where a bar can be taken, else why not; the quality gate has refused these before."""
+    # No min or max here: beside a NaN they give the other value, as if the NaN were none.
+    within = low <= open_ <= high and low <= close <= high
+    if not (within and low > 0.0 and high <= HIGHEST_PRICE and 0.0 <= volume <= HIGHEST_VOLUME):
+        return BAD_BAR
+    if symbol.bars > 0:
+        if interval_ns != symbol.interval_ns:
+            return OTHER_INTERVAL
+        if bar_ts <= symbol.last_ts:
+            return STALE
+    return BARS
+
+
+@compiled
+def close_held(
+    symbol: Symbol,
+    bar_ts: int,
+    closed_at: int,
+    open_: float,
+    high: float,
+    low: float,
+    close: float,
+) -> None:
+    """Close the symbol's signals under way that this bar ends, by the rule that the tracker uses."""
+    for column in range(2):
+        expires = symbol.expires[column]
+        if expires == 0:
+            continue
+        stop, target = symbol.stop[column], symbol.target[column]
+        result, _ = close_by_bar(
+            1 - 2 * column, stop, target, expires, bar_ts, closed_at, open_, high, low, close
+        )
+        if result != outcomes.OPEN:
+            symbol.expires[column] = 0
+
+
+@compiled
+def cast(symbol: Symbol, source: int, ballot: tuple[int, float], time: int) -> None:
+    """Put a vote into the matrix."""
+    symbol.direction[source] = ballot[0]
+    symbol.confidence[source] = ballot[1]
+    symbol.voted_at[source] = time
+
+
+@compiled
+def cast_from_bars(
+    symbol: Symbol, sma_20: float, sma_50: float, volume: float, time: int, rules: Rules
+) -> None:
+    """Let the sources vote that need nothing but bars, as soon as each has enough of them."""
+    count = symbol.bars
+    close = symbol.close
+    if count >= MINIMUM_BARS[TREND]:
+        change = change_over(symbol, 5)
+        ballot = trend(close, sma_20, sma_50, volume, symbol.volume_sum_20 / 20.0, change, rules)
+        cast(symbol, TREND, ballot, time)
+    if count >= MINIMUM_BARS[TECHNICAL]:
+        strength = rsi(symbol.average_gain, symbol.average_loss, close)
+        macd = symbol.ema_12 - symbol.ema_26
+        ballot = technical(close, sma_20, sma_50, strength, macd, symbol.macd_signal, rules)
+        cast(symbol, TECHNICAL, ballot, time)
+
+
+@compiled
+def surroundings(symbol: Symbol, sma_20: float, sma_50: float, rules: Rules) -> tuple[int, int]:
+    """Regime and view of a symbol."""
+    sma_200 = symbol.close_sum_200 / 200.0
+    spread_20 = spread(symbol.return_sum_20, symbol.return_squares_20, 20)
+    spread_50 = spread(symbol.return_sum_50, symbol.return_squares_50, 50)
+    regime = regime_of(symbol.bars, spread_20, spread_50, sma_20, sma_50, sma_200, rules)
+    return regime, view_of(regime, symbol.close, symbol.atr_14, sma_20, sma_50, sma_200, rules)
+
+
+@compiled
+def decide(
+    symbol: Symbol, regime: int, view: int, time: int, rules: Rules, table: Table, decision: Decision
+) -> int:
+    """Weigh the votes on a symbol; where they pass, fill `decision` and hold the signal. What came of it."""
+    verdict, side, raw, agreement, voted = weigh(symbol, view, multiplier_of(regime, rules), rules, table)
+    if verdict != SIGNALS:
+        return verdict
+    entry, stop, target = levels(side, symbol.close, rules)
+    if not tradable(side, entry, stop, target):
+        return PRICE
+    column = (1 - side) // 2
+    if symbol.expires[column] != 0:
+        return OPEN_ALREADY
+    expires = time + int(rules.expiry_days * NANOSECONDS_A_DAY)
+    symbol.expires[column] = expires
+    symbol.stop[column] = stop
+    symbol.target[column] = target
+    decision.side = side
+    decision.entry = entry
+    decision.stop = stop
+    decision.target = target
+    decision.expires = expires
+    decision.raw = raw
+    decision.agreement = agreement
+    decision.voted = voted
+    decision.regime = regime
+    decision.view = view
+    return SIGNALS
+
+
+@compiled_on_disk
+def step(
+    symbols: Records,
+    rows: Integers,
+    bars: Floats,
+    bar_ts: int,
+    interval_ns: int,
+    rule: Records,
+    weights: Records,
+    decisions: Records,
+    counts: Integers,
+) -> int:
+    """Take one bar of each of some symbols.
+
+    Args:
+        symbols: of the layout SYMBOL, shape (capacity,).
+        rows: the symbol of each bar, shape (n,).
+        bars: open, high, low, close, volume, shape (5, n).
+        bar_ts: start of the bars, nanoseconds; `interval_ns` their length.
+        rule: the rules, shape (1,).
+        weights: of the layout TABLE, shape (1,).
+        decisions: receives the rows that pass, shape (at least n,).
+        counts: what became of each row is added here, as in COUNTS.
+
+    Returns:
+        How many decisions were made.
+    """
+    rules: Rules = rule[0]
+    table: Table = weights[0]
+    closed_at = bar_ts + interval_ns
+    made = 0
+    for position in range(rows.size):
+        symbol: Symbol = symbols[rows[position]]
+        open_, high, low = bars[0, position], bars[1, position], bars[2, position]
+        close, volume = bars[3, position], bars[4, position]
+        taken = refusal(symbol, bar_ts, interval_ns, open_, high, low, close, volume)
+        counts[taken] += 1
+        if taken != BARS:
+            continue
+        symbol.last_ts = bar_ts
+        symbol.interval_ns = interval_ns
+        close_held(symbol, bar_ts, closed_at, open_, high, low, close)
+        absorb(symbol, high, low, close, volume)
+        sma_20 = symbol.close_sum_20 / 20.0
+        sma_50 = symbol.close_sum_50 / 50.0 if symbol.bars >= MINIMUM_BARS[TREND] else math.nan
+        cast_from_bars(symbol, sma_20, sma_50, volume, closed_at, rules)
+        regime, view = surroundings(symbol, sma_20, sma_50, rules)
+        verdict = decide(symbol, regime, view, closed_at, rules, table, decisions[made])
+        counts[verdict] += 1
+        if verdict == SIGNALS:
+            decisions[made].position = position
+            made += 1
+    return made

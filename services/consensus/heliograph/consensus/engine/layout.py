@@ -1,0 +1,161 @@
+"""How a shard's state lies in memory: one record a symbol, its rings and its row of the vote matrix inside.
+
+Each class is at once the type that mypy sees and, by `layout_of`, the record that numba and numpy see. (A
+kernel that hands records on counts no references; with one array a field, counting took most of its time.)
+"""
+
+from typing import Annotated, Final, get_args, get_type_hints
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Records = NDArray[np.void]
+
+CLOSES: Final = 256
+"""Closes held of a symbol: the 200 of the longest average and the one leaving it, up to a power of two."""
+RETURNS: Final = 64
+VOLUMES: Final = 32
+
+TREND: Final = 0
+TECHNICAL: Final = 1
+SOURCES: Final = ("trend", "technical")
+"""The columns of the vote matrix."""
+MINIMUM_BARS: Final = (50, 35)
+"""Bars from which each source is eligible."""
+ABSTAIN: Final = 2
+"""In place of a direction: the source has said nothing."""
+
+UNKNOWN: Final = 0
+CRISIS: Final = 1
+BULL: Final = 2
+BEAR: Final = 3
+CHOP: Final = 4
+REGIMES: Final = ("UNKNOWN", "CRISIS", "BULL", "BEAR", "CHOP")
+
+TRENDING: Final = 1
+CONSOLIDATION: Final = 2
+VOLATILE: Final = 3
+VIEWS: Final = ("UNKNOWN", "TRENDING", "CONSOLIDATION", "VOLATILE")
+"""The rows of the table of weights."""
+
+BARS: Final = 0
+SIGNALS: Final = 1
+STALE: Final = 2
+OTHER_INTERVAL: Final = 3
+BAD_BAR: Final = 4
+WARMING: Final = 5
+QUORUM: Final = 6
+NEUTRAL: Final = 7
+CONFIDENCE: Final = 8
+OPEN_ALREADY: Final = 9
+PRICE: Final = 10
+COUNTS: Final = (
+    "bars",
+    "signals",
+    "stale",
+    "other_interval",
+    "bad_bar",
+    "warming",
+    "quorum",
+    "neutral",
+    "confidence",
+    "open",
+    "price",
+)
+"""What became of each row: taken (`bars`) or refused (`stale`, `other_interval`, `bad_bar`); and what came of
+those taken: `signals`, or the reason why there was none."""
+
+
+class Symbol:
+    """All that is known of one symbol (prices in quote currency, returns as fractions); zero at first.
+
+    Attributes:
+        bars: taken so far.
+        last_ts: start of the newest one, nanoseconds; `interval_ns` the length of all of them.
+        close: of the newest bar.
+        close_sum_20: sum of the newest 20 closes; `close_sum_50`, `close_sum_200`, `volume_sum_20` likewise.
+        return_sum_20: sum of the newest 20 returns, `return_squares_20` of their squares; the same for 50.
+        ema_12: exponential averages as in TA-Lib's MACD, from the 26th bar; `macd_signal` from the 34th.
+        average_gain: Wilder's averages over 14 changes, from the 15th bar: `average_loss`, `atr_14` likewise.
+        closes: ring; bar number n (from 0) lies at n mod the length; `volumes` likewise.
+        returns: ring; the return of bar number n lies at (n − 1) mod the length.
+        direction: the row of the vote matrix: −1, 0, +1 or ABSTAIN of each source's newest word.
+        confidence: 0–1 of each source; `voted_at` its event time, nanoseconds.
+        expires: of the signals under way, one a side (0 BUY, 1 SELL); 0 where there is none.
+        stop: of those signals; `target` likewise.
+    """
+
+    bars: int
+    last_ts: int
+    interval_ns: int
+    close: float
+    close_sum_20: float
+    close_sum_50: float
+    close_sum_200: float
+    volume_sum_20: float
+    return_sum_20: float
+    return_squares_20: float
+    return_sum_50: float
+    return_squares_50: float
+    ema_12: float
+    ema_26: float
+    macd_signal: float
+    average_gain: float
+    average_loss: float
+    atr_14: float
+    closes: Annotated[Floats, CLOSES]
+    returns: Annotated[Floats, RETURNS]
+    volumes: Annotated[Floats, VOLUMES]
+    direction: Annotated[Integers, len(SOURCES)]
+    confidence: Annotated[Floats, len(SOURCES)]
+    voted_at: Annotated[Integers, len(SOURCES)]
+    expires: Annotated[Integers, 2]
+    stop: Annotated[Floats, 2]
+    target: Annotated[Floats, 2]
+
+
+class Table:
+    """Weights of the sources by view, normalised to 1 over the configured ones in each."""
+
+    weights: Annotated[Floats, len(VIEWS), len(SOURCES)]
+
+
+class Decision(msgspec.Struct):
+    """A row of a batch that passed the gate.
+
+    Attributes:
+        position: in the batch.
+        side: +1 BUY, −1 SELL; the prices and `expires` (nanoseconds) as in the signal.
+        raw: strength of the consensus, 0–100.
+        agreement: share of the voting weight on the signal's side, 0–1.
+        voted: weight of the sources that voted, 0–1; `regime` and `view` are numbers of REGIMES and VIEWS.
+    """
+
+    position: int
+    side: int
+    entry: float
+    stop: float
+    target: float
+    expires: int
+    raw: float
+    agreement: float
+    voted: float
+    regime: int
+    view: int
+
+
+def layout_of(record: type) -> np.dtype[np.void]:
+    """The record of little-endian 64-bit numbers, and arrays of them, that a class of annotations says."""
+    fields: list[tuple[str, str, tuple[int, ...]]] = []
+    for name, hint in get_type_hints(record, include_extras=True).items():
+        kind, *shape = get_args(hint) or (hint,)
+        fields.append((name, "<i8" if kind in (int, Integers) else "<f8", tuple(shape)))
+    return np.dtype(fields)
+
+
+SYMBOL = layout_of(Symbol)
+TABLE = layout_of(Table)
+DECISION = layout_of(Decision)

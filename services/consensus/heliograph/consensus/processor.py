@@ -1,0 +1,167 @@
+"""One shard: the engine's state, brought up to date, fed, published and kept."""
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+
+from heliograph.common import metrics, subjects, telemetry
+from heliograph.common.bus import ATOMIC_LIMIT, Bus, Message
+from heliograph.common.checkpoint import Checkpoints
+from heliograph.common.clock import Clock
+from heliograph.common.errors import InputError, InvariantError, PoisonError
+from heliograph.common.events import BarBatch, Signal, encode
+from heliograph.common.service import Delivery
+from heliograph.consensus.engine import Engine
+from heliograph.consensus.engine.layout import COUNTS
+from heliograph.consensus.settings import ConsensusSettings
+
+INPUT = "INPUT"
+TAKEN, MADE, *GATES = COUNTS
+
+_bars = msgspec.json.Decoder(BarBatch)
+_signal = msgspec.json.Decoder(Signal)
+
+
+class ConsensusProcessor:
+    """Turns the bars of one shard into its signals.
+
+    Signals are appended under a guard, so that of two members that take a shard for theirs only one writes.
+    After a failure the batches not acknowledged come again: the engine makes their signals again, and those
+    up to the last one that the stream holds are not published a second time.
+    """
+
+    def __init__(
+        self, shard: int, bus: Bus, clock: Clock, settings: ConsensusSettings, checkpoints: Checkpoints
+    ) -> None:
+        self.shard = shard
+        self.engine: Engine = settings.engine()
+        self._bus = bus
+        self._clock = clock
+        self._settings = settings
+        self._checkpoints = checkpoints
+        self._guard = subjects.signal(shard)
+        self._last: Signal | None = None
+        self._last_seq = 0
+        self._told: dict[str, int] = {}
+        self._unsaved = 0
+        self._saved_at = clock.monotonic()
+
+    async def open(self) -> None:
+        """Load the checkpoint and take the acknowledged batches after it, whose signals are published."""
+        found = await self._checkpoints.load(self.shard)
+        if found is not None:
+            seq, data = found
+            self.engine.restore(data)
+            if self.engine.seq != seq:
+                raise InvariantError(f"checkpoint of shard {self.shard}: of {self.engine.seq}, kept as {seq}")
+        last = await self._bus.last("SIGNAL", self._guard)
+        if last is not None:
+            self._last = _signal.decode(last.data)
+            self._last_seq = last.seq
+        floor = await self._bus.ack_floor(INPUT, f"consensus-{self.shard}-bars")
+        async for stored in self._bus.read(
+            INPUT, subjects.bars(self.shard), after=self.engine.seq, upto=floor
+        ):
+            self._take_again(stored.data, stored.seq)
+        self._told = self.engine.counts
+
+    def _take_again(self, data: bytes, seq: int) -> None:
+        """Take a batch that was acknowledged: one that cannot be taken is in DEAD."""
+        try:
+            self.engine.apply(_bars.decode(data), seq)
+        except (msgspec.DecodeError, InputError):
+            return
+        self._unsaved += 1
+
+    async def handle(self, source: str, batch: list[Delivery]) -> None:  # noqa: ARG002 - there is one source
+        """Take batches of bars; returns when their signals are in the stream.
+
+        Raises:
+            PoisonError: a batch has an impossible interval or symbol.
+            FencedError: another member has written signals of this shard.
+            UnavailableError: the signals are not known to be stored.
+        """
+        messages: list[Message] = []
+        for delivery in batch:
+            if delivery.seq <= self.engine.seq:
+                continue
+            started = self._clock.now_ns()
+            try:
+                signals = self.engine.apply(delivery.event, delivery.seq)
+            except InputError as error:
+                raise PoisonError(str(error)) from error
+            self._unsaved += 1
+            messages += self._messages(self._unpublished(signals, delivery.event), delivery, started)
+        for start in range(0, len(messages), ATOMIC_LIMIT):
+            chunk = messages[start : start + ATOMIC_LIMIT]
+            self._last_seq = await self._bus.append(chunk, last_seq=self._last_seq, guard=self._guard)
+        self._tell()
+        if self._unsaved and self._due():
+            await self._save()
+
+    def _unpublished(self, signals: Sequence[Signal], bars: BarBatch) -> Sequence[Signal]:
+        """Those of a batch's signals that come after the last one in the stream when the shard was opened."""
+        last = self._last
+        if not signals or last is None or signals[0].input_seq > last.input_seq:
+            return signals
+        if signals[0].input_seq < last.input_seq:
+            return []
+        position = bars.symbols.index(last.symbol)
+        return [signal for signal in signals if bars.symbols.index(signal.symbol) > position]
+
+    def _messages(self, signals: Sequence[Signal], delivery: Delivery, started: int) -> list[Message]:
+        """The signals of one batch, each with the context of the span that tells of its decision."""
+        messages = []
+        for signal in signals:
+            attributes = {
+                "heliograph.signal": signal.id,
+                "heliograph.symbol": signal.symbol,
+                "heliograph.shard": self.shard,
+                "messaging.batch.message_count": len(delivery.event.symbols),
+            }
+            with telemetry.span(
+                "decide",
+                kind="consumer",
+                parent=delivery.headers.get("traceparent"),
+                attributes=attributes,
+                start_ns=started,
+            ) as span:
+                span.keep()
+                messages.append(
+                    Message(
+                        subject=subjects.signal(self.shard, signal.symbol),
+                        data=encode(signal),
+                        msg_id=signal.id,
+                        headers={"traceparent": span.traceparent},
+                    )
+                )
+            metrics.SIGNALS.labels(signal.action).inc()
+        return messages
+
+    def _tell(self) -> None:
+        """Bring the metrics up to date."""
+        counts = self.engine.counts
+        metrics.BARS_EVALUATED.inc(counts[TAKEN] - self._told[TAKEN])
+        for reason in GATES:
+            if counts[reason] != self._told[reason]:
+                metrics.GATED.labels(reason).inc(counts[reason] - self._told[reason])
+        self._told = counts
+
+    def _due(self) -> bool:
+        """Whether it is time for a checkpoint."""
+        if self._unsaved >= self._settings.checkpoint_batches:
+            return True
+        return self._clock.monotonic() - self._saved_at >= self._settings.checkpoint_s
+
+    async def _save(self) -> None:
+        """Keep a checkpoint."""
+        data = await asyncio.to_thread(self.engine.snapshot)
+        await self._checkpoints.save(self.shard, self.engine.seq, data)
+        self._unsaved = 0
+        self._saved_at = self._clock.monotonic()
+
+    async def close(self) -> None:
+        """Keep a last checkpoint for the next owner."""
+        if self._unsaved:
+            await self._save()

@@ -1,0 +1,81 @@
+"""The consensus service: bars of INPUT in, signals of SIGNAL out."""
+
+import asyncio
+import weakref
+from collections import Counter
+from typing import Any
+
+import structlog
+
+from heliograph.common.checkpoint import Checkpoints
+from heliograph.common.errors import InvariantError
+from heliograph.common.events import BarBatch
+from heliograph.common.service import Context, Source
+from heliograph.consensus.engine import warm
+from heliograph.consensus.processor import GATES, MADE, TAKEN, ConsensusProcessor
+from heliograph.consensus.settings import ConsensusSettings
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+class ConsensusService:
+    """Decides, shard by shard."""
+
+    name = "consensus"
+    sources: tuple[Source, ...] = (
+        Source(name="bars", stream="INPUT", subject="input.bars.{shard}", event=BarBatch),
+    )
+    sharded = True
+
+    def __init__(self) -> None:
+        self._context: Context | None = None
+        self._checkpoints: Checkpoints | None = None
+        self._processors: weakref.WeakValueDictionary[int, ConsensusProcessor] = weakref.WeakValueDictionary()
+
+    async def start(self, context: Context) -> None:
+        """Load the kernel, compiling it when it is not on disk yet."""
+        for warning in self._settings(context).table().warnings():
+            await log.awarning(warning)
+        await asyncio.to_thread(warm)
+        self._checkpoints = Checkpoints(context.bus, self.name)
+        self._context = context
+
+    @staticmethod
+    def _settings(context: Context) -> ConsensusSettings:
+        if not isinstance(context.settings, ConsensusSettings):
+            raise InvariantError(f"settings: {type(context.settings).__name__}, expected ConsensusSettings")
+        return context.settings
+
+    def processor(self, shard: int) -> ConsensusProcessor:
+        """A new processor for a shard."""
+        if self._context is None or self._checkpoints is None:
+            raise InvariantError("processor: asked for before the start")
+        made = ConsensusProcessor(
+            shard,
+            self._context.bus,
+            self._context.clock,
+            self._settings(self._context),
+            self._checkpoints,
+        )
+        self._processors[shard] = made
+        return made
+
+    async def problems(self) -> dict[str, str]:
+        """It needs no store but the bus."""
+        return {}
+
+    async def status(self) -> dict[str, Any]:
+        """Figures of the shards held here, each counted since the shard began."""
+        engines = [p.engine for p in self._processors.values()]
+        counts = sum((Counter(engine.counts) for engine in engines), Counter())
+        return {
+            "bars": counts[TAKEN],
+            "signals": counts[MADE],
+            "gated": {reason: counts[reason] for reason in GATES},
+            "symbols": sum(engine.symbols for engine in engines),
+            "open": sum(engine.open_signals for engine in engines),
+            "shards": sorted(self._processors),
+        }
+
+    async def stop(self) -> None:
+        """Nothing of its own to close."""
