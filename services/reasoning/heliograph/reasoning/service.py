@@ -1,0 +1,70 @@
+"""Reasoning: explains each signal in two or three sentences."""
+
+from typing import Any
+
+from heliograph.common.errors import InvariantError
+from heliograph.common.events import Signal
+from heliograph.common.service import Context, ShardProcessor, Source
+from heliograph.reasoning.cache import ExplanationCache, connect
+from heliograph.reasoning.engine import Explainer
+from heliograph.reasoning.processor import Published, ReasoningProcessor
+from heliograph.reasoning.settings import ReasoningSettings
+
+
+class ReasoningService:
+    """Reads SIGNAL, writes REASON."""
+
+    name = "reasoning"
+    sources: tuple[Source, ...] = (
+        Source(name="signals", stream="SIGNAL", subject="signal.{shard}.>", event=Signal),
+    )
+    sharded = True
+
+    def __init__(self) -> None:
+        self._context: Context | None = None
+        self._cache: ExplanationCache | None = None
+        self._explainer = Explainer()
+        self._published = Published()
+
+    async def start(self, context: Context) -> None:
+        """Find the cache; reasons are given without Redis too.
+
+        Raises:
+            ConfigError: `redis_url` is not one.
+        """
+        settings = context.settings
+        if not isinstance(settings, ReasoningSettings):
+            raise InvariantError(f"settings: {type(settings).__name__}, expected ReasoningSettings")
+        self._context = context
+        self._cache = ExplanationCache(
+            context.clock,
+            connect(settings.redis_url),
+            settings.explanation_cache_size,
+            settings.explanation_ttl_s,
+        )
+        await self._cache.ping()
+
+    def processor(self, shard: int) -> ShardProcessor:
+        """A processor for one shard."""
+        context, cache = self._started()
+        return ReasoningProcessor(shard, context.bus, context.clock, self._explainer, cache, self._published)
+
+    async def problems(self) -> dict[str, str]:
+        """Why it is not ready; Redis away is no reason, since the template needs no cache."""
+        return {}
+
+    async def status(self) -> dict[str, Any]:
+        """Reasons since the start of this process, what the cache did, and where it lives."""
+        _, cache = self._started()
+        await cache.ping()
+        return {"reasons": self._published.reasons, "cache": cache.status(), "redis": cache.store}
+
+    async def stop(self) -> None:
+        """Leave Redis."""
+        if self._cache is not None:
+            await self._cache.close()
+
+    def _started(self) -> tuple[Context, ExplanationCache]:
+        if self._context is None or self._cache is None:
+            raise InvariantError("reasoning is used before its start")
+        return self._context, self._cache
