@@ -1,0 +1,64 @@
+"""Who may write for a shard: the member that took its newest epoch."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from heliograph.common.errors import FencedError
+from heliograph.tracker.database import Connection, Database
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
+    """The right to write for one shard of `shards`, until somebody takes a newer epoch."""
+
+    shards: int
+    shard: int
+    epoch: int
+
+
+async def take(database: Database, shards: int, shard: int, member: str) -> Lease:
+    """A new epoch for the shard. Waits for a write under the old one; any later such write is refused.
+
+    Raises:
+        UnavailableError: Postgres is away.
+    """
+    ((epoch,),) = await database.fetch(
+        """INSERT INTO shard_leases (shards, shard, epoch, member) VALUES (%s, %s, 1, %s)
+        ON CONFLICT (shards, shard) DO UPDATE
+        SET epoch = shard_leases.epoch + 1, member = excluded.member, taken = now() RETURNING epoch""",
+        (shards, shard, member),
+    )
+    return Lease(shards=shards, shard=shard, epoch=epoch)
+
+
+async def check(database: Database, lease: Lease) -> None:
+    """Nothing, when the lease is the newest.
+
+    Raises:
+        FencedError: another member has taken the shard.
+        UnavailableError: Postgres is away.
+    """
+    rows = await database.fetch(
+        "SELECT 1 FROM shard_leases WHERE shards = %s AND shard = %s AND epoch = %s",
+        (lease.shards, lease.shard, lease.epoch),
+    )
+    if not rows:
+        raise fenced(lease)
+
+
+async def hold(connection: Connection, leases: Iterable[Lease]) -> set[Lease]:
+    """Those of the leases that are the newest, and stay so until the transaction of the connection ends."""
+    wanted = set(leases)
+    cursor = await connection.execute(
+        """SELECT l.shards, l.shard, l.epoch FROM shard_leases l
+        JOIN unnest(%s::int[], %s::int[]) AS w (shards, shard) ON l.shards = w.shards AND l.shard = w.shard
+        ORDER BY 1, 2 FOR SHARE OF l""",
+        ([lease.shards for lease in wanted], [lease.shard for lease in wanted]),
+    )
+    newest = {Lease(shards=s, shard=n, epoch=e) for s, n, e in await cursor.fetchall()}
+    return wanted & newest
+
+
+def fenced(lease: Lease) -> FencedError:
+    """The error of a writer that has lost its shard."""
+    return FencedError(f"shard {lease.shard}: epoch {lease.epoch} is no longer the newest")

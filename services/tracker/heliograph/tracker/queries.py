@@ -1,0 +1,164 @@
+"""What others may ask the tracker: `query.tracker.*`, JSON in and out; nobody else reads its database."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Final, LiteralString, TypeVar
+
+import msgspec
+
+from heliograph.common.bus import Bus
+from heliograph.common.errors import InputError
+from heliograph.common.subjects import check_symbol
+from heliograph.tracker.database import Database
+from heliograph.tracker.rows import MAX_TS
+
+GROUP = "tracker"
+SHOWN = 200
+JOINED: Final = """s.payload, r.payload, o.payload FROM signals s
+    LEFT JOIN reasons r ON r.signal = s.id LEFT JOIN outcomes o ON o.signal = s.id"""
+
+
+class SignalsQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest signals; `before` (nanoseconds, exclusive) and `before_id` go on where a page has ended."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 10
+    symbol: str | None = None
+    before: Annotated[int, msgspec.Meta(ge=0, le=MAX_TS)] | None = None
+    before_id: str = ""
+
+
+class SignalQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """One signal."""
+
+    id: Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class StatsQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts of everything."""
+
+
+class Stats(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts of the record.
+
+    Attributes:
+        open: signals without an outcome.
+        win_rate: wins / (wins + losses); None without any.
+        due_without_outcome: open signals of whose symbol the record shows event time past their expiry.
+    """
+
+    signals: int
+    open: int
+    wins: int
+    losses: int
+    expired: int
+    win_rate: float | None
+    reasons: int
+    outcomes: int
+    due_without_outcome: int
+
+
+class Queries:
+    """The answers, from the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def register(self, bus: Bus) -> None:
+        """Answer on the bus, one replica a request."""
+        for name, answer in (
+            ("signals", _answering(SignalsQuery, self.signals)),
+            ("signal", _answering(SignalQuery, self.signal)),
+            ("stats", _answering(StatsQuery, self.stats)),
+        ):
+            await bus.respond(f"query.tracker.{name}", answer, queue=GROUP)
+
+    async def signals(self, query: SignalsQuery) -> dict[str, list[dict[str, msgspec.Raw]]]:
+        """The newest signals with their reason and outcome.
+
+        Raises:
+            InputError: the symbol is none.
+            UnavailableError: Postgres is away.
+        """
+        if query.symbol is not None:
+            check_symbol(query.symbol)
+        symbol: LiteralString = "" if query.symbol is None else " AND s.symbol = %(symbol)s"
+        page: LiteralString = (
+            "" if query.before is None else " AND (s.ts, s.id) < (%(before)s, %(before_id)s)"
+        )
+        rows = await self._database.fetch(
+            f"SELECT {JOINED} WHERE true{symbol}{page} ORDER BY s.ts DESC, s.id DESC LIMIT %(limit)s",
+            msgspec.structs.asdict(query),
+        )
+        return {"signals": [_joined(*row) for row in rows]}
+
+    async def signal(self, query: SignalQuery) -> dict[str, msgspec.Raw]:
+        """One signal with its reason and outcome.
+
+        Raises:
+            InputError: there is none of this id.
+            UnavailableError: Postgres is away.
+        """
+        rows = await self._database.fetch(f"SELECT {JOINED} WHERE s.id = %s", (query.id,))
+        if not rows:
+            raise InputError(f"id: {query.id!r}, expected the id of a signal")
+        return _joined(*rows[0])
+
+    async def stats(self, _: StatsQuery) -> Stats:
+        """Counts of the record, all of one moment.
+
+        Raises:
+            UnavailableError: Postgres is away.
+        """
+        ((signals, opened, wins, losses, expired, reasons, outcomes, due),) = await self._database.fetch(
+            """WITH ended AS (
+                SELECT count(*) FILTER (WHERE result = 'win') AS wins,
+                    count(*) FILTER (WHERE result = 'loss') AS losses,
+                    count(*) FILTER (WHERE result = 'expired') AS expired, count(*) AS outcomes
+                FROM outcomes
+            ), opened AS (
+                SELECT s.symbol, s.expires FROM unfinished u JOIN signals s ON s.id = u.signal AND s.ts = u.ts
+                WHERE NOT EXISTS (SELECT FROM outcomes o WHERE o.signal = u.signal)
+            )
+            SELECT (SELECT count(*) FROM signals), (SELECT count(*) FROM opened), wins, losses, expired,
+                (SELECT count(*) FROM reasons), outcomes,
+                (SELECT count(*) FROM opened p WHERE
+                    EXISTS (SELECT FROM signals s WHERE s.symbol = p.symbol AND s.ts >= p.expires)
+                    OR EXISTS (SELECT FROM outcomes o WHERE o.symbol = p.symbol AND o.ts >= p.expires))
+            FROM ended"""
+        )
+        return Stats(
+            signals=signals,
+            open=opened,
+            wins=wins,
+            losses=losses,
+            expired=expired,
+            win_rate=wins / (wins + losses) if wins + losses else None,
+            reasons=reasons,
+            outcomes=outcomes,
+            due_without_outcome=due,
+        )
+
+
+Q = TypeVar("Q")
+
+
+def _answering(
+    kind: type[Q], answer: Callable[[Q], Awaitable[object]]
+) -> Callable[[bytes], Awaitable[bytes]]:
+    decoder = msgspec.json.Decoder(kind)
+
+    async def respond(body: bytes) -> bytes:
+        try:
+            query = decoder.decode(body or b"{}")
+        except msgspec.DecodeError as error:
+            raise InputError(f"query: {error}, in {body[:SHOWN].decode(errors='replace')}") from None
+        return msgspec.json.encode(await answer(query))
+
+    return respond
+
+
+def _joined(signal: str, reason: str | None, outcome: str | None) -> dict[str, Any]:
+    """The JSON of a signal as it came, with its reason and its outcome."""
+    fields = msgspec.json.decode(signal, type=dict[str, msgspec.Raw])
+    fields["reason"] = msgspec.Raw(reason or "null")
+    fields["outcome"] = msgspec.Raw(outcome or "null")
+    return fields

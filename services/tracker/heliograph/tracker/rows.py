@@ -1,0 +1,119 @@
+"""Events as rows of the record. The payload keeps the JSON as it came, so that it is given back exactly."""
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from heliograph.common.errors import PoisonError
+from heliograph.common.events import Event, Outcome, Reason, Signal, Vote
+from heliograph.common.service import Delivery
+from heliograph.tracker.leases import Lease
+from heliograph.tracker.record import StoredOutcome
+
+MAX_TS = (1 << 63) - 1
+
+
+class Row(NamedTuple):
+    """One row to write: its table, the value of the table's key column, and the values of all columns."""
+
+    table: str
+    key: str
+    values: tuple[Any, ...]
+    ts: int
+
+
+class Table(NamedTuple):
+    """A table of the record: the columns taken from the event, and those that the tracker adds."""
+
+    name: str
+    key: str
+    conflict: tuple[str, ...]
+    fields: tuple[str, ...]
+    added: tuple[str, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns that are written, in the order of a row's values."""
+        return self.fields + self.added
+
+
+def _fields(kind: type[Event]) -> tuple[str, ...]:
+    return tuple(field.name for field in msgspec.structs.fields(kind))
+
+
+TABLES = {
+    table.name: table
+    for table in (
+        Table(
+            "signals",
+            "id",
+            ("id", "ts"),
+            _fields(Signal),
+            ("shards", "shard", "stream_seq", "traceparent", "payload"),
+        ),
+        Table(
+            "reasons",
+            "signal",
+            ("signal",),
+            _fields(Reason),
+            ("shards", "shard", "stream_seq", "traceparent", "payload"),
+        ),
+        Table(
+            "outcomes", "signal", ("signal",), _fields(Outcome), ("shards", "shard", "traceparent", "payload")
+        ),
+    )
+}
+
+
+def signal_row(lease: Lease, delivery: Delivery) -> Row:
+    """The row of a signal.
+
+    Raises:
+        PoisonError: its time is not one that a partition can be made for.
+    """
+    signal: Signal = delivery.event
+    if not 0 <= signal.ts <= MAX_TS:
+        raise PoisonError(f"ts: {signal.ts} of signal {signal.id}, expected nanoseconds from 0 to {MAX_TS}")
+    return _delivered("signals", signal.id, lease, delivery)
+
+
+def reason_row(lease: Lease, delivery: Delivery) -> Row:
+    """The row of a reason."""
+    return _delivered("reasons", delivery.event.signal, lease, delivery)
+
+
+def outcome_row(lease: Lease, stored: StoredOutcome) -> Row:
+    """The row of an outcome."""
+    outcome = stored.outcome
+    added = (lease.shards, lease.shard, stored.traceparent, stored.payload.decode())
+    return Row("outcomes", outcome.signal, _values("outcomes", outcome) + added, outcome.ts)
+
+
+def _delivered(table: str, key: str, lease: Lease, delivery: Delivery) -> Row:
+    event: Event = delivery.event
+    added = (
+        lease.shards,
+        lease.shard,
+        delivery.seq,
+        delivery.headers.get("traceparent", ""),
+        _text(delivery),
+    )
+    return Row(table, key, _values(table, event) + added, event.ts)
+
+
+def _text(delivery: Delivery) -> str:
+    try:
+        return delivery.data.decode()
+    except UnicodeDecodeError as error:
+        raise PoisonError(f"payload: {error}, expected UTF-8") from None
+
+
+def _values(table: str, event: Event) -> tuple[Any, ...]:
+    return tuple(_value(getattr(event, name)) for name in TABLES[table].fields)
+
+
+def _value(value: object) -> object:
+    """A field's value as its column takes it: votes go into one JSON column."""
+    if isinstance(value, list) and value and isinstance(value[0], Vote):
+        return msgspec.json.encode(value).decode()
+    return value

@@ -1,0 +1,97 @@
+"""The tracker as a service: its stores, its requests, its shards."""
+
+from typing import Any
+
+from heliograph.common.bus import Bus
+from heliograph.common.errors import InvariantError, UnavailableError
+from heliograph.common.events import BarBatch, Reason, Signal
+from heliograph.common.service import Context, Source
+from heliograph.tracker.database import Database
+from heliograph.tracker.processor import INPUT, TrackerProcessor
+from heliograph.tracker.queries import Queries
+from heliograph.tracker.settings import TrackerSettings
+from heliograph.tracker.writer import Writer
+
+
+class TrackerService:
+    """Keeps the record of signals in Postgres and follows each one to its outcome."""
+
+    name = "tracker"
+    sharded = True
+    sources: tuple[Source, ...] = (
+        Source(name="signals", stream="SIGNAL", subject="signal.{shard}.>", event=Signal),
+        Source(name="reasons", stream="REASON", subject="reason.{shard}.>", event=Reason),
+        Source(name="bars", stream=INPUT, subject="input.bars.{shard}", event=BarBatch),
+    )
+
+    def __init__(self) -> None:
+        self._parts: tuple[Context, TrackerSettings, Database, Writer] | None = None
+        self._processors: dict[int, TrackerProcessor] = {}
+
+    async def start(self, context: Context) -> None:
+        """Wait for Postgres, bring its schema up to date, answer requests.
+
+        Raises:
+            InvariantError: the settings are not the tracker's.
+        """
+        settings = context.settings
+        if not isinstance(settings, TrackerSettings):
+            raise InvariantError(f"settings: {type(settings).__name__}, expected TrackerSettings")
+        database = Database(
+            settings.postgres_url, size=settings.postgres_pool, overflow=settings.postgres_overflow
+        )
+        await database.open()
+        writer = Writer(database, settings.write_rows)
+        await writer.prepare(context.clock.now_ns())
+        writer.start()
+        await Queries(database).register(context.bus)
+        self._parts = context, settings, database, writer
+
+    def processor(self, shard: int) -> TrackerProcessor:
+        """A new processor for a shard."""
+        context, settings, database, writer = self._started()
+        bus: Bus = context.bus
+        processor = TrackerProcessor(
+            shard, bus=bus, database=database, writer=writer, settings=settings, member=context.member
+        )
+        self._processors[shard] = processor
+        return processor
+
+    async def problems(self) -> dict[str, str]:
+        """Whether Postgres answers."""
+        if self._parts is None:
+            return {"postgres": "not yet connected"}
+        _, _, database, _ = self._parts
+        try:
+            await database.ping()
+        except UnavailableError as error:
+            return {"postgres": str(error)}
+        return {}
+
+    async def status(self) -> dict[str, Any]:
+        """Open signals and positions by shard; figures of the writer and of the pool."""
+        _, _, database, writer = self._started()
+        shards = {
+            str(shard): {"open": p.open_signals, "position": p.position}
+            for shard, p in self._processors.items()
+        }
+        return {
+            "postgres": database.version,
+            "open": sum(p.open_signals for p in self._processors.values()),
+            "shards": shards,
+            "rows": writer.rows,
+            "transactions": writer.transactions,
+            "pool": database.stats(),
+        }
+
+    async def stop(self) -> None:
+        """Close the database."""
+        if self._parts is not None:
+            _, _, database, writer = self._parts
+            await writer.close()
+            await database.close()
+
+    def _started(self) -> tuple[Context, TrackerSettings, Database, Writer]:
+        if self._parts is None:
+            raise InvariantError("the tracker is used before it was started")
+        return self._parts

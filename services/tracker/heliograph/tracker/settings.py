@@ -1,0 +1,44 @@
+"""What can be set for the tracker."""
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import Field, field_validator
+
+from heliograph.common.config import Settings, from_env
+from heliograph.tracker.closing import Costs
+
+
+class TrackerSettings(Settings):
+    """The tracker's settings beside those that every service has."""
+
+    postgres_url: str = Field(
+        "postgresql://127.0.0.1:5432/heliograph", validation_alias=from_env("POSTGRES_URL"), repr=False
+    )
+    postgres_pool: int = Field(10, ge=1, le=1000, description="connections kept open")
+    postgres_overflow: int = Field(20, ge=0, le=1000, description="connections more under load")
+    write_rows: int = Field(1000, ge=1, le=100_000, description="rows in one write transaction at most")
+    recent_batches: int = Field(512, ge=1, description="bar batches of a shard kept for late signals")
+    recent_bytes: int = Field(4 << 20, ge=1, description="bytes of them, a shard")
+    slippage_percent: float = Field(0.05, ge=0, le=100, description="of entry, a round trip")
+    spread_percent: float = Field(0.02, ge=0, le=100, description="of entry, a round trip")
+    commission_percent: float = Field(0.1, ge=0, le=100, description="of entry, a round trip")
+
+    @field_validator("postgres_url")
+    @classmethod
+    def _is_conninfo(cls, value: str) -> str:
+        expected = "expected postgresql://user:password@host:port/database, percent-encoded"
+        if not value.startswith(("postgresql://", "postgres://")):
+            raise ValueError(expected)
+        try:
+            conninfo_to_dict(value)
+        except ProgrammingError:
+            # Its text may quote a part of the password.
+            raise ValueError(expected) from None
+        return value
+
+    @property
+    def costs(self) -> Costs:
+        """What a round trip costs."""
+        return Costs(
+            slippage=self.slippage_percent, spread=self.spread_percent, commission=self.commission_percent
+        )
