@@ -1,0 +1,59 @@
+"""One shard of the archiver: events become rows, acknowledged when they are in ClickHouse."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from heliograph.archiver.rows import SIGNAL_ATTRIBUTE, event_rows
+from heliograph.archiver.writer import GroupCommit
+from heliograph.common import telemetry
+from heliograph.common.events import BarBatch, Outcome, Reason, Signal
+from heliograph.common.service import Delivery, Source
+
+SOURCES = (
+    Source(name="signals", stream="SIGNAL", subject="signal.{shard}.>", event=Signal),
+    Source(name="reasons", stream="REASON", subject="reason.{shard}.>", event=Reason),
+    Source(name="outcomes", stream="OUTCOME", subject="outcome.{shard}.>", event=Outcome),
+    Source(name="bars", stream="INPUT", subject="input.bars.{shard}", event=BarBatch),
+)
+Held = Callable[..., None]
+"""Told by `held=` whether this process holds a shard."""
+
+
+class ArchiveProcessor:
+    """A shard of every source; it has no state but what is in ClickHouse."""
+
+    def __init__(self, writer: GroupCommit, held: Held) -> None:
+        self._writer = writer
+        self._held = held
+
+    async def open(self) -> None:
+        """Nothing to load: a row that comes again replaces itself."""
+        self._held(held=True)
+
+    async def handle(self, source: str, batch: list[Delivery]) -> None:
+        """Insert the rows of a batch; returns when they are in the table.
+
+        Raises:
+            PoisonError: an event does not fit its table.
+            UnavailableError: ClickHouse is away.
+        """
+        rows = event_rows(source, [delivery.event for delivery in batch])
+        with contextlib.ExitStack() as spans:
+            for delivery in batch:
+                if isinstance(delivery.event, Signal | Outcome):
+                    spans.enter_context(_span(source, delivery.event, delivery.headers.get("traceparent")))
+            await self._writer.write(source, rows)
+
+    async def close(self) -> None:
+        """Nothing to hand over: every handled batch is in the table."""
+        self._held(held=False)
+
+
+@contextlib.contextmanager
+def _span(source: str, event: Signal | Outcome, parent: str | None) -> Iterator[None]:
+    """A span of the signal's own trace, as long as the insert."""
+    signal = event.id if isinstance(event, Signal) else event.signal
+    attributes = {SIGNAL_ATTRIBUTE: signal, "heliograph.table": source, "db.system.name": "clickhouse"}
+    with telemetry.span("archive", kind="consumer", parent=parent, attributes=attributes) as span:
+        span.keep()
+        yield

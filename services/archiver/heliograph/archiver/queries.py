@@ -1,0 +1,123 @@
+"""What others may ask of ClickHouse: counts, traces, bars, trace edges. Times are UTC nanoseconds."""
+
+import json
+from typing import Any
+
+from heliograph.archiver.clickhouse import ClickHouse
+from heliograph.archiver.requests import Request
+from heliograph.archiver.schema import TABLES
+
+BARS_DEFAULT = 1000
+BARS_MOST = 20_000
+SPANS_MOST = 10_000
+END_OF_TIME = (1 << 63) - 1
+
+_COUNTS = "SELECT " + ", ".join(f"(SELECT count() FROM {t.name} FINAL)" for t in TABLES)  # noqa: S608 - our own names
+_INTERVAL = """
+SELECT interval FROM bars FINAL
+WHERE symbol = {symbol:String} AND toUnixTimestamp64Nano(ts) BETWEEN {from:Int64} AND {to:Int64}
+GROUP BY interval ORDER BY max(ts) DESC, count() DESC LIMIT 1
+"""
+_BARS = """
+SELECT toUnixTimestamp64Nano(ts), `open`, high, low, `close`, volume FROM bars FINAL
+WHERE symbol = {symbol:String} AND interval = {interval:String}
+  AND toUnixTimestamp64Nano(ts) BETWEEN {from:Int64} AND {to:Int64}
+ORDER BY ts DESC LIMIT {limit:UInt32}
+"""
+_SPANS = """
+SELECT trace_id, span_id, parent_id, name, kind, service,
+    toUnixTimestamp64Nano(start), toUnixTimestamp64Nano(end), status, attributes, links
+FROM spans FINAL WHERE trace_id IN ({traces}) ORDER BY start, span_id LIMIT {{limit:UInt32}}
+"""
+_TRACES_OF_SIGNAL = "SELECT trace_id FROM spans WHERE signal = {id:String}"
+_EDGES = """
+SELECT parent.service, parent.name, child.service, child.name, count()
+FROM (SELECT trace_id, parent_id, service, name FROM spans FINAL WHERE parent_id != '') AS child
+JOIN (SELECT trace_id, span_id, service, name FROM spans FINAL) AS parent
+    ON child.trace_id = parent.trace_id AND child.parent_id = parent.span_id
+GROUP BY ALL ORDER BY ALL
+"""
+
+
+async def counts(db: ClickHouse) -> dict[str, int]:
+    """Rows of each table, each once.
+
+    Raises:
+        UnavailableError: ClickHouse is away.
+    """
+    [row] = await db.rows(_COUNTS)
+    return {table.name: int(count) for table, count in zip(TABLES, row, strict=True)}
+
+
+async def trace(db: ClickHouse, request: Request) -> dict[str, Any]:
+    """The spans of a trace, or of the traces that a signal is in, the earliest first.
+
+    Raises:
+        InputError: neither `trace_id` nor `signal` is given, or both.
+        UnavailableError: ClickHouse is away.
+    """
+    field = request.one_of("trace_id", "signal")
+    inner = _TRACES_OF_SIGNAL if field == "signal" else "{id:String}"
+    found = await db.rows(_SPANS.format(traces=inner), {"id": request.text(field), "limit": SPANS_MOST})
+    return {"spans": [_span(row) for row in found]}
+
+
+async def bars(db: ClickHouse, request: Request) -> dict[str, Any]:
+    """The newest bars of a symbol between `from` and `to` (both included), the earliest first, by columns.
+
+    Without `interval` it is that of the symbol's newest bar. A symbol without bars gives empty columns.
+
+    Raises:
+        InputError: a field is missing or wrong.
+        UnavailableError: ClickHouse is away.
+    """
+    parameters: dict[str, Any] = {
+        "symbol": request.text("symbol"),
+        "from": request.integer("from", 0, least=-END_OF_TIME, most=END_OF_TIME),
+        "to": request.integer("to", END_OF_TIME, least=-END_OF_TIME, most=END_OF_TIME),
+    }
+    limit = request.integer("limit", BARS_DEFAULT, least=1, most=BARS_MOST)
+    interval = request.text("interval", "")
+    if not interval:
+        interval = next((row[0] for row in await db.rows(_INTERVAL, parameters)), "")
+    found = await db.rows(_BARS, {**parameters, "interval": interval, "limit": limit})
+    columns = list(zip(*reversed(found), strict=True)) or [()] * 6
+    names = ("ts", "open", "high", "low", "close", "volume")
+    return {"interval": interval, **{name: list(column) for name, column in zip(names, columns, strict=True)}}
+
+
+async def edges(db: ClickHouse) -> list[dict[str, Any]]:
+    """Which span follows from which, over all traces: the services, the names, how often.
+
+    Raises:
+        UnavailableError: ClickHouse is away.
+    """
+    names = ("parent_service", "parent_name", "service", "name", "count")
+    return [dict(zip(names, row, strict=True)) for row in await db.rows(_EDGES)]
+
+
+async def versions(db: ClickHouse) -> dict[str, str]:
+    """The version of the engine.
+
+    Raises:
+        UnavailableError: ClickHouse is away.
+    """
+    [(version,)] = await db.rows("SELECT version()")
+    return {"clickhouse": version}
+
+
+def _span(row: tuple[Any, ...]) -> dict[str, Any]:
+    trace_id, span_id, parent_id, name, kind, service, start, end, status, attributes, links = row
+    return {
+        "trace_id": trace_id,
+        "span_id": span_id,
+        "parent_id": parent_id,
+        "name": name,
+        "kind": kind,
+        "service": service,
+        "start_ns": start,
+        "end_ns": end,
+        "status": status,
+        "attributes": json.loads(attributes),
+        "links": list(links),
+    }

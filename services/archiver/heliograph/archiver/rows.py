@@ -1,0 +1,127 @@
+"""From events to the rows of the tables: the one mapping, for ClickHouse and for Parquet alike."""
+
+from collections.abc import Callable, Sequence
+from itertools import chain
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from heliograph.archiver.schema import BARS, OUTCOMES, REASONS, SIGNALS, SPANS, Table
+from heliograph.common.errors import PoisonError
+from heliograph.common.events import BarBatch, Event
+
+SIGNAL_ATTRIBUTE = "heliograph.signal"
+BY_SOURCE: dict[str, Table] = {table.name: table for table in (BARS, SIGNALS, REASONS, OUTCOMES)}
+
+
+class Link(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Another span that a span came of."""
+
+    trace_id: str
+    span_id: str
+
+
+class SpanRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished span as it travels on SPAN (times in UTC nanoseconds)."""
+
+    trace_id: str
+    span_id: str
+    name: str
+    service: str
+    start_ns: int
+    end_ns: int
+    parent_id: str = ""
+    kind: str = "internal"
+    status: str = "unset"
+    attributes: dict[str, Any] = {}
+    links: list[Link] = []
+
+
+class SpanBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """One message of SPAN."""
+
+    spans: list[SpanRecord]
+
+
+def _received(event: Event) -> int:
+    return event.received or event.ts
+
+
+def _votes(event: Any) -> Any:
+    return msgspec.to_builtins(event.votes)
+
+
+def _attributes(span: SpanRecord) -> str:
+    return msgspec.json.encode(span.attributes, order="sorted").decode()
+
+
+_SPECIAL: dict[str, Callable[[Any], Any]] = {
+    "received": _received,
+    "votes": _votes,
+    "start": attrgetter("start_ns"),
+    "end": attrgetter("end_ns"),
+    "attributes": _attributes,
+    "links": lambda span: msgspec.to_builtins(span.links),
+}
+_SPAN_SPECIAL = {**_SPECIAL, "signal": lambda span: str(span.attributes.get(SIGNAL_ATTRIBUTE, ""))}
+
+
+def event_rows(source: str, events: Sequence[Any]) -> pa.Table:
+    """The rows of a source's events, in their order; a bar batch gives one row a symbol.
+
+    Args:
+        source: `bars`, `signals`, `reasons` or `outcomes`.
+        events: of that source's type.
+
+    Returns:
+        A table with exactly the columns of `BY_SOURCE[source]`.
+
+    Raises:
+        PoisonError: a value does not fit its column; the message names the column.
+    """
+    if source == BARS.name:
+        return _bars(events)
+    return _by_field(BY_SOURCE[source], events, _SPECIAL)
+
+
+def span_rows(spans: Sequence[SpanRecord]) -> pa.Table:
+    """The rows of spans.
+
+    Raises:
+        PoisonError: a value does not fit its column; the message names the column.
+    """
+    return _by_field(SPANS, spans, _SPAN_SPECIAL)
+
+
+def _by_field(table: Table, records: Sequence[Any], special: dict[str, Callable[[Any], Any]]) -> pa.Table:
+    arrays = []
+    for field in table.columns:
+        value = special.get(field.name) or attrgetter(field.name)
+        arrays.append(_array(table, field, [value(record) for record in records]))
+    return pa.Table.from_arrays(arrays, schema=table.columns)
+
+
+def _bars(batches: Sequence[BarBatch]) -> pa.Table:
+    arrays = []
+    for field in BARS.columns:
+        values: list[Any] = []
+        match field.name:
+            case "symbol":
+                values = list(chain.from_iterable(b.symbols for b in batches))
+            case "open" | "high" | "low" | "close" | "volume":
+                values = list(chain.from_iterable(getattr(b, field.name) for b in batches))
+            case name:
+                value = _SPECIAL.get(name) or attrgetter(name)
+                for batch in batches:
+                    values += [value(batch)] * len(batch.symbols)
+        arrays.append(_array(BARS, field, values))
+    return pa.Table.from_arrays(arrays, schema=BARS.columns)
+
+
+def _array(table: Table, field: pa.Field, values: list[Any]) -> pa.Array:
+    try:
+        return pa.array(values, field.type)
+    except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
+        raise PoisonError(f"{table.name}.{field.name}: {error}, expected values of {field.type}") from error

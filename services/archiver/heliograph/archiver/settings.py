@@ -1,0 +1,39 @@
+from pathlib import Path
+
+from pydantic import Field
+
+from heliograph.common.config import Settings, from_env
+
+
+def embedded_store() -> str:
+    """The embedded engine's data under the working folder."""
+    return f"chdb://{Path.cwd() / '.heliograph' / 'clickhouse'}"
+
+
+def archive_folder() -> str:
+    """The archive under the working folder."""
+    return f"file://{Path.cwd() / '.heliograph' / 'archive'}"
+
+
+class ArchiverSettings(Settings):
+    """What the archiver needs beside the common settings."""
+
+    clickhouse_url: str = Field(
+        default_factory=embedded_store,
+        validation_alias=from_env("CLICKHOUSE_URL"),
+        description="chdb:///absolute/path, or http://user:password@host:8123/database",
+        repr=False,
+    )
+    archive_url: str = Field(
+        default_factory=archive_folder,
+        validation_alias=from_env("ARCHIVE_URL"),
+        description="file:///absolute/path, or s3://bucket/prefix",
+    )
+    s3_endpoint_url: str = Field("", validation_alias=from_env("S3_ENDPOINT_URL"))
+    insert_rows: int = Field(1000, ge=1, le=1_000_000, description="rows that are inserted without waiting")
+    insert_s: float = Field(
+        0.25, ge=0, le=1, description="seconds that rows wait at most to be inserted together"
+    )
+    archive_period_s: float = Field(
+        30.0, gt=0, le=86_400, description="seconds between looks for complete days"
+    )

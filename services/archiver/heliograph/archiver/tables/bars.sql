@@ -1,0 +1,19 @@
+-- Bars of every interval. A bar that comes again replaces itself.
+CREATE TABLE IF NOT EXISTS bars
+(
+    symbol LowCardinality(String),
+    interval LowCardinality(String),
+    ts DateTime64(9, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
+    open Float64 CODEC(Delta(8), ZSTD(1)),
+    high Float64 CODEC(Delta(8), ZSTD(1)),
+    low Float64 CODEC(Delta(8), ZSTD(1)),
+    close Float64 CODEC(Delta(8), ZSTD(1)),
+    volume Float64 CODEC(ZSTD(1)),
+    source LowCardinality(String),
+    received DateTime64(9, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
+    inserted DateTime DEFAULT now() CODEC(Delta, ZSTD(1)),
+    INDEX by_inserted inserted TYPE minmax GRANULARITY 4
+)
+ENGINE = ReplacingMergeTree
+PARTITION BY toYYYYMM(ts)
+ORDER BY (symbol, interval, ts)

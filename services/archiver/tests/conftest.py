@@ -1,0 +1,178 @@
+"""Fixtures of the archiver: the real embedded engine, and events."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from heliograph.archiver.archive.folder_store import FolderStore
+from heliograph.archiver.clickhouse import ClickHouse
+from heliograph.common.events import BarBatch, Outcome, Reason, Signal, Vote
+from heliograph.common.ids import derive_id
+
+DAY_NS = 86_400 * 10**9
+START = 18_262 * DAY_NS
+"""2020-01-01."""
+
+
+def make_bars(day: int = 0, symbols: tuple[str, ...] = ("AAPL", "BRK.B"), **changes: Any) -> BarBatch:
+    """One daily bar of each symbol."""
+    prices = [100.0 + day + number for number in range(len(symbols))]
+    fields: dict[str, Any] = {
+        "id": derive_id("bars", "1d", START + day * DAY_NS, *symbols),
+        "ts": START + day * DAY_NS,
+        "interval": "1d",
+        "symbols": list(symbols),
+        "open": prices,
+        "high": [p + 2 for p in prices],
+        "low": [p - 1.5 for p in prices],
+        "close": [p + 1 for p in prices],
+        "volume": [1000.0] * len(symbols),
+        "source": "replay",
+    }
+    return BarBatch(**(fields | changes))
+
+
+def make_signal(day: int = 0, symbol: str = "AAPL", **changes: Any) -> Signal:
+    """A signal at the close of a day's bar."""
+    fields: dict[str, Any] = {
+        "id": derive_id("signal", symbol, day),
+        "cause": derive_id("bars", day),
+        "ts": START + (day + 1) * DAY_NS,
+        "symbol": symbol,
+        "action": "BUY",
+        "entry": 100.0,
+        "stop": 95.0,
+        "target": 112.5,
+        "confidence": 81.25,
+        "raw_confidence": 81.25,
+        "regime": "BULL",
+        "view": "TRENDING",
+        "votes": [
+            Vote(source="trend", direction=1, confidence=0.9, weight=0.6),
+            Vote(source="technical", direction=-1, confidence=0.25, weight=0.4, age_ns=7),
+        ],
+        "sources": ["trend", "technical"],
+        "agreement": 0.6,
+        "expected_r": 1.5,
+        "strategy": "default@1",
+        "interval": "1d",
+        "bar_ts": START + day * DAY_NS,
+        "expires": START + (day + 31) * DAY_NS,
+        "input_seq": day + 1,
+        "sha256": "ab" * 32,
+        "prev_sha256": "",
+    }
+    return Signal(**(fields | changes))
+
+
+def make_reason(day: int = 0, symbol: str = "AAPL", **changes: Any) -> Reason:
+    """The reason of the day's signal."""
+    fields: dict[str, Any] = {
+        "id": derive_id("reason", symbol, day),
+        "ts": START + (day + 1) * DAY_NS,
+        "signal": derive_id("signal", symbol, day),
+        "symbol": symbol,
+        "text": "The trend is up — “strongly”, it's said.",
+        "provider": "template",
+        "model": "template@1",
+    }
+    return Reason(**(fields | changes))
+
+
+def make_outcome(day: int = 0, symbol: str = "AAPL", **changes: Any) -> Outcome:
+    """The outcome of the day's signal, five days later."""
+    fields: dict[str, Any] = {
+        "id": derive_id("outcome", symbol, day),
+        "ts": START + (day + 6) * DAY_NS,
+        "signal": derive_id("signal", symbol, day),
+        "symbol": symbol,
+        "action": "BUY",
+        "result": "win",
+        "entry": 100.0,
+        "exit": 112.5,
+        "opened": START + (day + 1) * DAY_NS,
+        "exit_bar_ts": START + (day + 5) * DAY_NS,
+        "pnl": 12.5,
+        "pnl_net": 12.3,
+        "r_multiple": 2.5,
+        "bars": 5,
+        "best": 13.0,
+        "worst": -1.0,
+        "input_seq": day + 6,
+        "strategy": "default@1",
+    }
+    return Outcome(**(fields | changes))
+
+
+class Events:
+    """The makers of events, as one fixture."""
+
+    day_ns = DAY_NS
+    start = START
+    bars = staticmethod(make_bars)
+    signal = staticmethod(make_signal)
+    reason = staticmethod(make_reason)
+    outcome = staticmethod(make_outcome)
+
+    @staticmethod
+    def span(number: int, parent: int = 0, **changes: Any) -> dict[str, Any]:
+        """A span as it travels, in trace `trace` (1)."""
+        return {
+            "trace_id": f"{1:032x}",
+            "span_id": f"{number:016x}",
+            "parent_id": f"{parent:016x}" if parent else "",
+            "name": f"step {number}",
+            "kind": "consumer",
+            "service": f"service{number}",
+            "start_ns": START + number,
+            "end_ns": START + number + 10,
+            "status": "unset",
+            "attributes": {"heliograph.shard": 3, "share": 0.5, "ok": True},
+            "links": [{"trace_id": f"{9:032x}", "span_id": f"{9:016x}"}],
+        } | changes
+
+
+@pytest.fixture
+def events() -> Events:
+    """Makers of events."""
+    return Events()
+
+
+@pytest.fixture(autouse=True)
+def memory_pool() -> Iterator[None]:
+    """Leave the process's Arrow pool as it was."""
+    before = pa.default_memory_pool()
+    yield
+    pa.set_memory_pool(before)
+
+
+@pytest.fixture
+async def open_clickhouse(tmp_path: Path) -> AsyncIterator[Callable[[], Any]]:
+    """Open the real embedded engine on the test's folder; one at a time."""
+    opened: list[ClickHouse] = []
+
+    async def make() -> ClickHouse:
+        db = ClickHouse(f"chdb://{tmp_path}/clickhouse")
+        await db.open()
+        opened.append(db)
+        return db
+
+    yield make
+    for db in opened:
+        await db.close()
+
+
+@pytest.fixture
+async def db(open_clickhouse: Callable[[], Any]) -> ClickHouse:
+    """The real embedded engine with empty tables."""
+    made: ClickHouse = await open_clickhouse()
+    return made
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> FolderStore:
+    """An empty archive in a folder."""
+    return FolderStore(tmp_path / "archive")
