@@ -1,0 +1,206 @@
+/** The page of one signal: bars, votes, reason, outcome, record and trace. */
+
+import { api } from "../api.js";
+import { outcomeBadge, profit, side } from "../badges.js";
+import { drawChart, isWhole, spanOf } from "../chart.js";
+import { el, facts } from "../dom.js";
+import { clock, count, date, duration, percent, price, signed } from "../format.js";
+import { voteTable } from "../votes.js";
+import { waterfall } from "../waterfall.js";
+
+const SIGNAL_ATTRIBUTE = "heliograph.signal";
+const TRIES = 20;
+const WAIT_MS = 3000;
+const MOST_BARS = 1000;
+
+const pause = () => new Promise((resolve) => setTimeout(resolve, WAIT_MS));
+const panel = (title, ...children) => {
+  const name = title.split(",")[0].toLowerCase();
+  return el("section", { class: `panel panel-body panel-${name}`, "aria-label": title }, el("h2", {}, title), ...children);
+};
+const said = (title, text) => el("p", { class: "notice" }, el("strong", {}, title), text);
+
+export class SignalView {
+  #away = new AbortController();
+  #id;
+  #record = null;
+  #bars = null;
+  #removeChart = () => {};
+
+  constructor(id, known) {
+    this.#id = id;
+    this.node = el("section", { "aria-label": "Signal" });
+    this.chart = el("div", { class: "chart" });
+    this.chartPanel = el("section", { class: "panel", "aria-label": "Bars around the signal" }, this.chart, legend());
+    this.trace = panel("Trace", said("Reading the trace", ""));
+    this.side = el("div", { class: "signal-column" });
+    this.head = el("header", { class: "signal-head" });
+    this.node.append(
+      el("a", { class: "crumb", href: "#/" }, "← All signals"),
+      this.head,
+      el("div", { class: "signal-grid" }, el("div", { class: "signal-column" }, this.chartPanel, this.trace), this.side),
+    );
+    if (known) this.update(known);
+    else this.head.append(el("h1", { tabindex: "-1" }, "Signal"));
+    this.#load();
+  }
+
+  /** Leave the page: nothing of it goes on. */
+  close() {
+    this.#away.abort();
+    this.#removeChart();
+  }
+
+  async #load() {
+    try {
+      this.update(await api.signal(this.#id, this.#away.signal));
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      if (!this.#record) this.node.append(said("This signal cannot be shown", error.message));
+      return;
+    }
+    await Promise.all([this.#loadBars(), this.#loadTrace()]);
+  }
+
+  /** The archive writes in batches, so what it does not hold yet is asked for again, for a minute at most. */
+  async #persist(load, refused) {
+    for (let tried = 0; tried < TRIES && !this.#away.signal.aborted; tried += 1) {
+      try {
+        if (await load()) return;
+      } catch (error) {
+        if (error.name === "AbortError") return;
+        refused(error.message);
+      }
+      await pause();
+    }
+  }
+
+  #loadBars() {
+    const load = async () => {
+      const record = this.#record;
+      const query = { symbol: record.symbol, interval: record.interval, limit: MOST_BARS, ...spanOf(record) };
+      const held = this.#bars?.ts.length;
+      this.#bars = await api.bars(query, this.#away.signal);
+      if (this.#bars.ts.length !== held) this.drawChart();
+      return isWhole(record, this.#bars);
+    };
+    return this.#persist(load, (text) => {
+      if (!this.#bars) this.chart.replaceChildren(said("The bars cannot be read now", text));
+    });
+  }
+
+  #loadTrace() {
+    const show = (title, ...children) => this.trace.replaceChildren(el("h2", {}, "Trace ", title), ...children);
+    const load = async () => {
+      const spans = this.#own((await api.trace(this.#id, this.#away.signal)).spans);
+      if (!spans.length) {
+        show("", said("No trace is held yet", "It comes with the next write of the archive."));
+        return false;
+      }
+      show(el("span", { class: "mono faint" }, spans[0].trace_id), waterfall(spans));
+      return true;
+    };
+    return this.#persist(load, (text) => show("", said("The trace cannot be read now", text)));
+  }
+
+  /** A batch of bars may have led to several signals in one trace: the spans of the others are left out. */
+  #own(spans) {
+    return spans.filter(({ attributes }) => (attributes[SIGNAL_ATTRIBUTE] ?? this.#id) === this.#id);
+  }
+
+  /** Draw the bars again, e.g. in other colours. */
+  drawChart() {
+    this.#removeChart();
+    this.#removeChart = () => {};
+    if (!this.#bars?.ts.length) {
+      this.chart.replaceChildren(said("No bars are archived here yet", "They come with the next write of the archive."));
+      return;
+    }
+    this.chart.replaceChildren();
+    this.#removeChart = drawChart(this.chart, this.#record, this.#bars);
+  }
+
+  /** Show what is known of the signal now. */
+  update(record) {
+    if (record.id !== this.#id || record === this.#record) return;
+    const ended = Boolean(record.outcome) && !this.#record?.outcome;
+    this.#record = record;
+    const title = el("h1", { tabindex: "-1" }, record.symbol);
+    const refocus = document.activeElement === this.head.querySelector("h1");
+    this.head.replaceChildren(
+      title, side(record.action),
+      el("span", { class: "faint" }, `${date(record.ts)} ${clock(record.ts)} · ${record.interval} bar · ${record.strategy}`),
+      el("div", { class: "signal-end" }, outcomeBadge(record.outcome), record.outcome ? profit(record.outcome) : null),
+    );
+    if (refocus) title.focus({ preventScroll: true });
+    this.side.replaceChildren(plan(record), reason(record), votes(record), outcome(record), identity(record));
+    if (ended && this.#bars) this.#loadBars();
+  }
+}
+
+function legend() {
+  const key = (kind, text) => el("span", { class: `key key-${kind}` }, text);
+  return el("p", { class: "chart-legend" }, key("target", "target"), key("entry", "entry"), key("stop", "stop"));
+}
+
+function plan(record) {
+  const risk = Math.abs(record.entry - record.stop);
+  const reward = Math.abs(record.target - record.entry);
+  return panel(
+    "Plan",
+    facts([
+      ["entry", price(record.entry)],
+      ["stop", price(record.stop), "down"],
+      ["target", price(record.target), "up"],
+      ["win probability", `${record.confidence.toFixed(1)} %`],
+      ["reward / risk", (reward / risk).toFixed(2)],
+      ["expected", `${signed(record.expected_r, 2)} R`],
+      ["regime", record.regime, "small"],
+      ["view", record.view.toLowerCase(), "small"],
+      ["open until", date(record.expires), "small"],
+    ]),
+  );
+}
+
+function reason(record) {
+  const { reason: text } = record;
+  if (!text) return panel("Reason", el("p", { class: "prose faint" }, "The reason is being written."));
+  const cost = text.cost > 0 ? `$${text.cost.toFixed(4)}, ${count(text.tokens_in + text.tokens_out)} tokens` : "no cost";
+  const parts = [`${text.provider}, ${text.model}`, text.cached ? "from the cache" : cost];
+  if (text.latency_ns > 0) parts.push(duration(text.latency_ns));
+  return panel("Reason", el("p", { class: "prose" }, text.text), el("p", { class: "byline" }, parts.join(" · ")));
+}
+
+function votes(record) {
+  return panel(`Votes, ${percent(record.agreement)} of the weight agrees`, ...voteTable(record));
+}
+
+function outcome(record) {
+  const { outcome: end } = record;
+  if (!end) return panel("Outcome", el("p", { class: "faint" }, "Still open: neither stop nor target has been touched."));
+  return panel(
+    "Outcome",
+    facts([
+      ["exit", price(end.exit)],
+      ["after costs", `${signed(end.pnl_net, 2)} %`, end.pnl_net >= 0 ? "up" : "down"],
+      ["R multiple", signed(end.r_multiple, 2), end.r_multiple >= 0 ? "up" : "down"],
+      ["best", `${signed(end.best, 2)} %`, "small"],
+      ["worst", `${signed(end.worst, 2)} %`, "small"],
+      ["held", `${count(end.bars)} ${end.bars === 1 ? "bar" : "bars"}`, "small"],
+    ]),
+  );
+}
+
+function identity(record) {
+  return panel(
+    "Record",
+    facts(
+      [
+        ["id", record.id],
+        ["sha256", record.sha256],
+        ["previous in the shard", record.prev_sha256 || "none, the first of its shard"],
+      ],
+      "hashes",
+    ),
+  );
+}
