@@ -1,0 +1,109 @@
+"""`heliograph signals tail`: signals as lines, the past ones first, then each as it comes."""
+
+import asyncio
+import re
+import sys
+from collections import deque
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+from nats.js import api
+from rich.console import Console
+
+from heliograph.common import subjects
+from heliograph.common.bus import Bus
+from heliograph.common.clock import NANOSECONDS
+from heliograph.common.errors import InputError
+from heliograph.common.events import Signal
+from heliograph.stack.commands.status import CONNECT_WITHIN_S, running
+from heliograph.stack.errors import StackError
+from heliograph.stack.stack import connect
+from heliograph.stack.state import State
+
+STREAM = "SIGNAL"
+BEGINNING = "beginning"
+AGE = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def parse_since(text: str, now: datetime) -> datetime:
+    """`beginning`, an age such as `15m` or `2d`, or an ISO date or time (UTC where it names no zone).
+
+    Raises:
+        InputError: it is none of these.
+    """
+    if text == BEGINNING:
+        return datetime.fromtimestamp(0, UTC)
+    age = AGE.fullmatch(text)
+    if age:
+        return now - timedelta(**{UNITS[age[2]]: float(age[1])})
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise InputError(
+            f"since: {text!r}, expected `{BEGINNING}`, an age such as `15m` or `2d`, "
+            "or a time such as `2026-01-31T09:30`"
+        ) from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+async def tail(
+    state: State, *, symbol: str | None, since: datetime | None, last: int, follow: bool, as_json: bool
+) -> None:
+    """Print signals until the task is cancelled, or the past ones only.
+
+    Raises:
+        InputError: the symbol cannot be one.
+        StackError: no stack runs there, or its NATS does not answer.
+    """
+    if symbol is not None:
+        subjects.check_symbol(symbol)
+    run = running(state)
+    try:
+        async with asyncio.timeout(CONNECT_WITHIN_S):
+            bus = await connect(state, run.urls["nats"], int(run.settings["shards"]))
+    except TimeoutError:
+        raise StackError(f"{run.urls['nats']} does not answer within {CONNECT_WITHIN_S:.0f} s") from None
+    try:
+        await _tail(bus, subjects.signal("*", symbol), since, last, follow=follow, as_json=as_json)
+    finally:
+        await bus.close()
+
+
+async def _tail(
+    bus: Bus, subject: str, since: datetime | None, last: int, *, follow: bool, as_json: bool
+) -> None:
+    console = Console()
+    newest = await bus.last_seq(STREAM)
+    past: deque[bytes] = deque(maxlen=last if since is None else None)
+    async for message in bus.read(STREAM, subject, after=0, upto=newest):
+        if since is None or message.time_ns >= int(since.timestamp() * NANOSECONDS):
+            past.append(message.data)
+    for data in past:
+        show(console, data, as_json=as_json)
+    if not follow:
+        return
+    position = api.ConsumerConfig(
+        deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=newest + 1
+    )
+    subscription = await bus.js.subscribe(subject, stream=STREAM, ordered_consumer=True, config=position)
+    async for live in subscription.messages:
+        show(console, live.data, as_json=as_json)
+
+
+def show(console: Console, data: bytes, *, as_json: bool) -> None:
+    """One signal on one line: as it travels, or for a person."""
+    if as_json:
+        sys.stdout.write(data.decode() + "\n")
+        sys.stdout.flush()
+        return
+    signal = msgspec.json.decode(data, type=Signal)
+    colour = "green" if signal.action == "BUY" else "red"
+    time = datetime.fromtimestamp(signal.ts / NANOSECONDS, UTC).strftime("%Y-%m-%d %H:%M")
+    console.print(
+        f"{time}  [bold]{signal.symbol:<8}[/] [{colour}]{signal.action:<4}[/]  entry {signal.entry:<10g} "
+        f"stop {signal.stop:<10g} target {signal.target:<10g} "
+        f"confidence {signal.confidence:.0f}  {signal.regime}",
+        highlight=False,
+        soft_wrap=True,
+    )
