@@ -1,0 +1,86 @@
+"""A running stack as its users meet it: a subscriber that knows NATS and JSON, the page's API, the traces."""
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import nats
+import pytest
+from nats.js.api import ConsumerConfig, DeliverPolicy
+from tests.running import Running, until
+
+EDGES = {
+    ("fetcher", "fetch bars", "consensus", "decide"),
+    ("consensus", "decide", "reasoning", "explain"),
+    ("consensus", "decide", "tracker", "record"),
+    ("consensus", "decide", "tracker", "close"),
+    ("consensus", "decide", "archiver", "archive"),
+    ("reasoning", "explain", "tracker", "record reason"),
+    ("tracker", "close", "archiver", "archive"),
+}
+"""Every hop of a signal's trace: the service and span that cause, the service and span that follow."""
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, two_years: Path) -> Iterator[Running]:
+    """A stack that goes on after its replay, as `make up` does."""
+    started = Running(tmp_path_factory.mktemp("live"), "--speed", "max", "--data", str(two_years), "--json")
+    until(lambda: started.messages("OUTCOME") > 0 or started.process.poll() is not None, "outcomes", 120)
+    yield started
+    assert started.stop() == 0, started.text()
+
+
+def get(running: Running, path: str) -> Any:
+    """A JSON answer of the gateway."""
+    with urllib.request.urlopen(running.run_file()["urls"]["gateway"] + path, timeout=10) as answer:  # noqa: S310 - ours
+        return json.load(answer)
+
+
+async def test_a_subscriber_with_nats_and_json_replays_yesterday_and_goes_on_live(running: Running) -> None:
+    secret = running.credentials()
+    client = await nats.connect(
+        running.run_file()["urls"]["nats"], user=secret["nats_user"], password=secret["nats_password"]
+    )
+    since = datetime.now(UTC) - timedelta(days=1)
+    config = ConsumerConfig(deliver_policy=DeliverPolicy.BY_START_TIME, opt_start_time=since)
+    subscription = await client.jetstream().subscribe(
+        "signal.*.BRK%2EB", ordered_consumer=True, config=config
+    )
+    signal = json.loads((await subscription.next_msg(30)).data)
+    assert signal["kind"] == "signal"
+    assert signal["symbol"] == "BRK.B"
+    assert signal["stop"] < signal["entry"] < signal["target"] or signal["action"] == "SELL"
+    live = await client.subscribe("signal.*.LIVE")
+    await client.publish("signal.0.LIVE", b"{}")
+    assert (await live.next_msg(5)).subject == "signal.0.LIVE"
+    await client.close()
+
+
+def test_the_page_the_api_and_the_stores_agree(running: Running) -> None:
+    page = urllib.request.urlopen(running.run_file()["urls"]["gateway"], timeout=10).read().decode()  # noqa: S310 - ours
+    assert "<script" in page
+    found = get(running, "/api/signals?limit=5")["signals"]
+    assert len(found) == 5
+    one = get(running, f"/api/signals/{found[0]['id']}")
+    assert one["id"] == found[0]["id"]
+    assert get(running, "/api/stats")["signals"] > 0
+
+
+def test_every_edge_of_the_trace_exists(running: Running) -> None:
+    def whole() -> bool:
+        answered = get(running, "/api/signals?limit=100")["signals"]
+        return any(seen(signal["id"]) >= EDGES for signal in answered if signal["outcome"])
+
+    def seen(signal: str) -> set[tuple[str, str, str, str]]:
+        spans = get(running, f"/api/trace?signal={signal}")["spans"]
+        assert len({span["trace_id"] for span in spans}) <= 1
+        by_id = {span["span_id"]: span for span in spans}
+        pairs = ((by_id[s["parent_id"]], s) for s in spans if s["parent_id"] in by_id)
+        return {(above["service"], above["name"], s["service"], s["name"]) for above, s in pairs}
+
+    until(whole, "a signal with every edge in its trace", 120)

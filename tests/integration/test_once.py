@@ -1,0 +1,40 @@
+"""`heliograph up --once`: everything arrives everywhere, and the signals depend on the bars alone."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from tests.running import Running, Summary, same
+
+SAMPLE_SIGNALS = "8cdb93ba081596bacac5503f12fd8924d5ef6a9fad6ba0f75e19292d3c500a98"
+"""`signals_sha256` of the sample with the default strategy; a change of it is a change of the decisions."""
+
+pytestmark = pytest.mark.timeout(400)
+
+
+def test_all_that_goes_in_comes_out(whole: Summary, sample: Path) -> None:
+    rows = sum(pq.read_metadata(f).num_rows for f in sample.glob("*.parquet"))
+    assert whole["bars"] + sum(whole["quarantined"].values()) == rows
+    assert whole["signals"] > 100
+    assert whole["reasons"] == whole["signals"]
+    assert whole["signals"] == whole["outcomes"] + whole["open"]
+    stored = whole["bars"] + whole["signals"] + whole["reasons"] + whole["outcomes"]
+    assert whole["archived"]["rows"] == stored
+    assert whole["dead"] == 0
+    assert whole["signals_sha256"] == SAMPLE_SIGNALS
+    assert set(whole["engines"]) == {"nats", "postgres", "clickhouse", "redis"}
+
+
+def test_a_second_run_gives_the_same_signals(
+    once: Callable[..., Running], two_years: Path, baseline: Summary
+) -> None:
+    assert same(once("--data", str(two_years)).summary()) == same(baseline)
+
+
+def test_other_shards_and_two_replicas_give_the_same_signals(
+    once: Callable[..., Running], two_years: Path, baseline: Summary
+) -> None:
+    summary = once("--data", str(two_years), "--shards", "5", "--replicas", "2").summary()
+    assert same(summary) == same(baseline)
+    assert (summary["shards"], summary["replicas"]) == (5, 2)
