@@ -1,0 +1,131 @@
+"""The pages: links lead somewhere, settings and alerts are those of the code, the examples run."""
+
+import asyncio
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import settings_table
+
+from heliograph.common import subjects
+from heliograph.common.bus import Bus, Message
+from heliograph.common.config import Settings
+from heliograph.stack.__main__ import app
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").rglob("*.md")])
+LINK = re.compile(r"\[[^\]]+\]\((?!https?:)([^)#]+)(?:#[\w-]+)?\)")
+PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+GOLDEN = ROOT / "libs" / "common" / "tests" / "golden" / "signal.v1.json"
+LINES = 15
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in LINK.findall(page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+def test_settings_are_those_of_the_code() -> None:
+    assert settings_table.page_with(settings_table.table()) == settings_table.PAGE.read_text(
+        encoding="utf-8"
+    ), "the settings have changed: run `python deploy/settings_table.py`"
+
+
+def test_getting_started_names_real_options(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "docs" / "getting-started.md").read_text(encoding="utf-8")
+    used = set(re.findall(r"(?<!-)(--[a-z]+)", text))
+    for words in (["up"], ["status"], ["signals", "tail"]):
+        app([*words, "--help"], exit_on_error=False, result_action="return_value")
+    assert used
+    assert used <= set(re.findall(r"--[a-z]+", capsys.readouterr().out))
+
+
+def test_decisions_have_context_choice_and_consequence() -> None:
+    pages = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    assert [page.name[:4] for page in pages] == [f"{n:04}" for n in range(1, len(pages) + 1)]
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        for part in ("Context", "Choice", "Consequence"):
+            assert f"**{part}.**" in text, (page.name, part)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+async def bus(tmp_path: Path) -> AsyncIterator[Bus]:
+    """A real server that asks for a password, with the streams made."""
+    port = free_port()
+    config = tmp_path / "nats.conf"
+    config.write_text(
+        f'listen: "127.0.0.1:{port}"\njetstream {{ store_dir: "{tmp_path / "js"}" }}\n'
+        "authorization { user: heliograph, password: secret }\n",
+        encoding="utf-8",
+    )
+    binary = Path(sys.executable).with_name("nats-server")
+    server = await asyncio.create_subprocess_exec(
+        binary, "-c", config, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    settings = Settings(nats_url=f"nats://127.0.0.1:{port}", nats_user="heliograph", nats_password="secret")
+    connected = await Bus.connect(settings, "test")
+    await connected.ensure_streams()
+    yield connected
+    await connected.close()
+    server.terminate()
+    await server.wait()
+
+
+async def test_python_example_reads_the_past_and_then_live(bus: Bus) -> None:
+    (example,) = PYTHON.findall((ROOT / "docs" / "subscribing.md").read_text(encoding="utf-8"))
+    assert len([line for line in example.splitlines() if line.strip()]) <= LINES
+    golden = GOLDEN.read_bytes()
+    subject = subjects.signal(7, "BRK.B")
+    await bus.publish([Message(subject=subject, data=golden, msg_id="past")])
+    environment = os.environ | {
+        "NATS_URL": bus.settings.nats_url,
+        "NATS_USER": bus.settings.nats_user,
+        "NATS_PASSWORD": bus.settings.nats_password,
+    }
+    subscriber = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", example, stdout=subprocess.PIPE, env=environment
+    )
+    assert subscriber.stdout
+    try:
+        async with asyncio.timeout(20):
+            past = await subscriber.stdout.readline()
+            live = json.loads(golden) | {"symbol": "BRK.B"}
+            await bus.publish([Message(subject=subject, data=json.dumps(live).encode(), msg_id="live")])
+            now = await subscriber.stdout.readline()
+    finally:
+        subscriber.kill()
+        await subscriber.wait()
+    assert past.decode().split() == ["AAPL", "BUY", "163.03", "156.79", "175.51", "62.5"]
+    assert now.decode().split()[0] == "BRK.B"
+
+
+def test_example_fields_are_those_of_a_signal() -> None:
+    text = (ROOT / "docs" / "subscribing.md").read_text(encoding="utf-8")
+    fields = set(json.loads(GOLDEN.read_bytes()))
+    assert (
+        set(re.findall(r"signal\.([a-z_]+)\b(?!\.\*)", text.split("```javascript")[1].split("```")[0]))
+        <= fields
+    )
+    table = text.split("## A signal")[1]
+    named = {
+        name
+        for row in table.splitlines()
+        if row.startswith("| `")
+        for name in re.findall(r"`([a-z_0-9]+)`", row.split("|")[1])
+    }
+    assert named >= fields - {"kind", "v", "received"}
+    assert named <= fields
