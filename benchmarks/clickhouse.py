@@ -1,0 +1,198 @@
+"""Bars into the embedded ClickHouse: group commit beside a bare insert_arrow; then days into the archive.
+
+The writer takes decoded events, as its processors do: the mapping to columns is in its time. The bare insert
+has the rows ready as Arrow. Both write the same rows into tables of the same DDL, one after the other.
+"""
+
+import asyncio
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from benchmarks.figures import Figure, quantile, show
+
+from heliograph.archiver import queries
+from heliograph.archiver.archive.archive import Archive
+from heliograph.archiver.archive.folder_store import FolderStore
+from heliograph.archiver.clickhouse import ClickHouse
+from heliograph.archiver.rows import event_rows
+from heliograph.archiver.schema import BARS
+from heliograph.archiver.writer import MAX_ROWS, GroupCommit
+from heliograph.common.events import BarBatch
+from heliograph.common.ids import derive_id
+
+SHARDS = 16
+SYMBOLS_A_SHARD = 690
+MESSAGES = 16
+"""Messages that a shard has in hand at once."""
+MINUTES = 48
+ROUNDS = 3
+LONE_ROWS = 100
+START_NS = 1_600_000_020 * 10**9
+MINUTE_NS = 60 * 10**9
+SAMPLE = Path(__file__).parent.parent / "data" / "sample"
+COMMAND = "python -m benchmarks.clickhouse"
+
+
+def memory_mb() -> int:
+    """Resident memory of this process."""
+    status = Path("/proc/self/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) // 1024
+
+
+def batch(shard: int, minute: int, symbols: int = SYMBOLS_A_SHARD) -> BarBatch:
+    """One minute's bars of a shard."""
+    ts = START_NS + minute * MINUTE_NS
+    prices = [100.0 + (n * 7 + minute * 3) % 50 / 4 for n in range(symbols)]
+    return BarBatch(
+        id=derive_id("bars", shard, ts),
+        ts=ts,
+        interval="1m",
+        source="bench",
+        symbols=[f"S{shard:02}{n:04}" for n in range(symbols)],
+        open=prices,
+        high=[p + 0.5 for p in prices],
+        low=[p - 0.5 for p in prices],
+        close=[p + 0.25 for p in prices],
+        volume=[float(1000 + n) for n in range(symbols)],
+    )
+
+
+def waves(turn: int) -> Iterator[list[list[BarBatch]]]:
+    """The messages that all shards have in hand, wave after wave; each turn has other minutes."""
+    for first in range(0, MINUTES, MESSAGES):
+        minutes = range(turn * MINUTES + first, turn * MINUTES + first + MESSAGES)
+        yield [[batch(shard, minute) for minute in minutes] for shard in range(SHARDS)]
+
+
+async def grouped(writer: GroupCommit, turn: int) -> float:
+    """Bars a second by the archiver's writer: each shard hands over a batch and waits for it."""
+    count, seconds = 0, 0.0
+
+    async def handle(messages: list[BarBatch]) -> int:
+        rows = event_rows("bars", messages)
+        await writer.write("bars", rows)
+        return int(rows.num_rows)
+
+    for wave in waves(turn):
+        started = time.perf_counter()
+        count += sum(await asyncio.gather(*map(handle, wave)))
+        seconds += time.perf_counter() - started
+    return count / seconds
+
+
+async def bare(db: ClickHouse, turn: int) -> float:
+    """Bars a second by insert_arrow alone, the rows of a wave ready beforehand."""
+    count, seconds = 0, 0.0
+    for wave in waves(turn):
+        rows = pa.concat_tables([event_rows("bars", messages) for messages in wave]).combine_chunks()
+        started = time.perf_counter()
+        for start in range(0, rows.num_rows, MAX_ROWS):
+            await db.insert("bare", rows.slice(start, MAX_ROWS))
+        seconds += time.perf_counter() - started
+        count += rows.num_rows
+    return count / seconds
+
+
+async def lone(writer: GroupCommit) -> list[float]:
+    """Seconds until one bar alone is in the table, one after the other."""
+    seconds = []
+    for number in range(LONE_ROWS):
+        rows = event_rows("bars", [batch(99, number, symbols=1)])
+        started = time.perf_counter()
+        await writer.write("bars", rows)
+        seconds.append(time.perf_counter() - started)
+    return seconds
+
+
+async def load_sample(db: ClickHouse) -> None:
+    """Replace the bars by the real sample, which has years of days."""
+    await db.rows("TRUNCATE TABLE bars")
+    for name, interval in (("sp500_daily", "1d"), ("btcusd_hourly", "1h")):
+        table = pq.read_table(SAMPLE / f"{name}.parquet")
+        for column, values in (("interval", [interval]), ("source", ["replay"])):
+            table = table.append_column(column, pa.array(values * table.num_rows))
+        table = table.append_column("received", table["ts"]).select(BARS.columns.names)
+        await db.insert("bars", table.cast(BARS.columns))
+
+
+async def archive(db: ClickHouse, folder: Path) -> list[Figure]:
+    """Days a second into a folder, each verified, and what they take beside CSV."""
+    await load_sample(db)
+    made = Archive(db, FolderStore(folder))
+    started = time.perf_counter()
+    summary = await made.run(complete_only=False)
+    wrote = time.perf_counter() - started
+    started = time.perf_counter()
+    again = await made.run(complete_only=False)
+    looked = time.perf_counter() - started
+    assert (again.written, again.objects) == (0, summary.objects)
+    assert not await made.verify()
+    made.close()
+    [(csv,)] = await db.rows("SELECT sum(length(formatRow('CSV', * EXCEPT inserted))) FROM bars FINAL")
+    return [
+        Figure(
+            name=f"days archived and read back ({summary.objects:,} objects, {summary.rows:,} bars)",
+            value=f"{summary.objects / wrote:,.0f} objects/s",
+            beside=f"nothing new: {looked * 1e3:.0f} ms for all days",
+            goal="≥ 300 objects/s",
+        ),
+        Figure(
+            name="their bytes",
+            value=f"{summary.bytes / 1e6:.1f} MB",
+            beside=f"{summary.bytes / csv:.0%} of the same rows as CSV ({csv / 1e6:.1f} MB)",
+        ),
+    ]
+
+
+async def measure(folder: Path) -> list[Figure]:
+    """The figures, in one run on one store; the rate is the median of the rounds."""
+    pa.set_memory_pool(pa.system_memory_pool())
+    db = ClickHouse(f"chdb://{folder}/clickhouse")
+    await db.open()
+    opened = memory_mb()
+    await db.rows("CREATE TABLE bare AS bars")
+    writer = GroupCommit(db.insert, rows=1000, seconds=0.25)
+    ours, beside, memory = [], [], []
+    for turn in range(ROUNDS):
+        ours.append(await grouped(writer, turn))
+        memory.append(memory_mb())
+        beside.append(await bare(db, turn))
+    count = (await queries.counts(db))["bars"]
+    assert count == ROUNDS * MINUTES * SHARDS * SYMBOLS_A_SHARD
+    latencies = await lone(writer)
+    rate, arrow = statistics.median(ours), statistics.median(beside)
+    usual, worst = (1e3 * quantile(latencies, share) for share in (0.5, 0.99))
+    figures = [
+        Figure(
+            name="bars into ClickHouse",
+            value=f"{rate:,.0f} rows/s",
+            beside=f"{rate / arrow:.0%} of a bare insert_arrow ({arrow:,.0f} rows/s)",
+        ),
+        Figure(name="a lone bar in its table", value=f"p50 {usual:.1f} ms, p99 {worst:.1f} ms"),
+        Figure(
+            name="resident memory with the engine",
+            value=f"{memory[0]} MB after {count // ROUNDS:,} bars",
+            beside=f"{opened} MB before",
+            goal="≤ 500 MB",
+        ),
+        *await archive(db, folder / "archive"),
+    ]
+    await writer.close()
+    await db.close()
+    return figures
+
+
+def main() -> None:
+    """Measure and print."""
+    with tempfile.TemporaryDirectory(prefix="heliograph-bench-") as folder:
+        figures = asyncio.run(measure(Path(folder)))
+    show(f"ClickHouse {SHARDS} shards of {SYMBOLS_A_SHARD} symbols, {ROUNDS} rounds", figures, COMMAND)
+
+
+if __name__ == "__main__":
+    main()
