@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+import structlog
 
 from heliograph.common.bus import Bus
 from heliograph.common.config import Settings
@@ -55,6 +56,13 @@ class NatsServer:
             os.kill(self.process.pid, number)
             self.process.wait(10)
             self.process = None
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """Leave no test's logging to the next: a command that runs in the test's process sets it up."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

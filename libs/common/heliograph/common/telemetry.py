@@ -41,6 +41,11 @@ MASK_64 = (1 << 64) - 1
 Kind = Literal["internal", "producer", "consumer", "client", "server"]
 
 
+def standard_error_logger(*_: object) -> structlog.PrintLogger:
+    """Writes to what standard error is now: a stream that was redirected once may be closed since."""
+    return structlog.PrintLogger(sys.stderr)
+
+
 def configure_logging(service: str, member: str, level: str) -> None:
     """JSON lines on standard error, each with the service and the member."""
     structlog.configure(
@@ -52,8 +57,7 @@ def configure_logging(service: str, member: str, level: str) -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
+        logger_factory=standard_error_logger,
     )
     structlog.contextvars.bind_contextvars(service=service, member=member)
 

@@ -1,7 +1,6 @@
 """A whole stack on one state folder: engines, services, and what others need to know of them."""
 
 import os
-import sys
 from collections.abc import Coroutine, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
@@ -10,6 +9,7 @@ from typing import Any, Self, TypeVar
 import psutil
 import structlog
 
+from heliograph.common import telemetry
 from heliograph.common.bus import Bus
 from heliograph.common.config import Settings
 from heliograph.common.errors import ConfigError
@@ -157,7 +157,7 @@ class Stack:
 async def connect(state: State, url: str, shards: int) -> Bus:
     """A connection to the NATS of the stack on a state folder."""
     # Standard output belongs to the command's answer.
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    structlog.configure(logger_factory=telemetry.standard_error_logger)
     credentials = state.credentials()
     settings = Settings(
         nats_url=url, nats_user=credentials.nats_user, nats_password=credentials.nats_password, shards=shards
