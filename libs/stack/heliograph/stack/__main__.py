@@ -30,6 +30,9 @@ app = App(
     help="Turns market data into trading signals, explains them, and follows each one to its outcome.",
     version=lambda: importlib.metadata.version(DISTRIBUTION),
 )
+# Whatever is installed beside this distribution brings its own commands, imported only when they are used.
+for entry in importlib.metadata.entry_points(group="heliograph.commands"):
+    app.command(entry.value, name=entry.name)
 signals_app = App(name="signals", help="Signals on the command line.")
 app.command(signals_app)
 
