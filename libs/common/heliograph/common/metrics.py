@@ -30,6 +30,30 @@ GATED = Counter(
 )
 REASONS = Counter("heliograph_reasons_total", "Reasons published, by provider.", ["provider"])
 OUTCOMES = Counter("heliograph_outcomes_total", "Signals that ended, by result.", ["result"])
+CALIBRATED = Counter(
+    "heliograph_calibrated_total",
+    "Signals published, by whether a calibration was applied (yes, no). No yes: look at the trainings.",
+    ["calibrated"],
+)
+CALIBRATIONS = Counter(
+    "heliograph_calibrations_total",
+    "Calibrations tried, by result (taken, refused). Only refused for weeks: look at the reliability.",
+    ["result"],
+)
+CALIBRATION_FAILURES = Counter(
+    "heliograph_calibration_failures_total",
+    "Trainings that failed. Any: the log of the tracker names the error; the last calibration stays.",
+)
+CALIBRATION_BRIER = Gauge(
+    "heliograph_calibration_brier_score",
+    "Brier score on the newest outcomes (raw, calibrated). Calibrated over raw: look at the reliability.",
+    ["strategy", "of"],
+)
+CALIBRATION_ERROR = Gauge(
+    "heliograph_calibration_error_ratio",
+    "Expected calibration error on the newest outcomes (raw, calibrated). Over 0.1: the market has changed.",
+    ["strategy", "of"],
+)
 HANDLE_SECONDS = Histogram(
     "heliograph_handle_seconds",
     "Time to make one batch of a shard durable. p95 over 0.6 s: look at the store behind the service.",

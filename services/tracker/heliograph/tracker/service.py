@@ -6,6 +6,8 @@ from heliograph.common.bus import Bus
 from heliograph.common.errors import InvariantError, UnavailableError
 from heliograph.common.events import BarBatch, Reason, Signal
 from heliograph.common.service import Context, Source
+from heliograph.tracker.calibration.answers import CalibrationAnswers
+from heliograph.tracker.calibration.trainer import Trainer
 from heliograph.tracker.database import Database
 from heliograph.tracker.processor import INPUT, TrackerProcessor
 from heliograph.tracker.queries import Queries
@@ -27,6 +29,7 @@ class TrackerService:
     def __init__(self) -> None:
         self._parts: tuple[Context, TrackerSettings, Database, Writer] | None = None
         self._processors: dict[int, TrackerProcessor] = {}
+        self._trainer: Trainer | None = None
 
     async def start(self, context: Context) -> None:
         """Wait for Postgres, bring its schema up to date, answer requests.
@@ -45,6 +48,9 @@ class TrackerService:
         await writer.prepare(context.clock.now_ns())
         writer.start()
         await Queries(database).register(context.bus)
+        await CalibrationAnswers(database, settings.calibration_days).register(context.bus)
+        self._trainer = Trainer(database, context.bus, settings)
+        self._trainer.start()
         self._parts = context, settings, database, writer
 
     def processor(self, shard: int) -> TrackerProcessor:
@@ -85,7 +91,9 @@ class TrackerService:
         }
 
     async def stop(self) -> None:
-        """Close the database."""
+        """Stop the training and close the database."""
+        if self._trainer is not None:
+            await self._trainer.close()
         if self._parts is not None:
             _, _, database, writer = self._parts
             await writer.close()

@@ -23,6 +23,12 @@ class TrackerSettings(Settings):
     spread_percent: float = Field(0.02, ge=0, le=100, description="of entry, a round trip")
     commission_percent: float = Field(0.1, ge=0, le=100, description="of entry, a round trip")
 
+    calibration_days: int = Field(90, ge=1, le=3650, description="event time that a calibration learns from")
+    calibration_every: int = Field(
+        100, ge=1, description="new outcomes after which a calibration is trained; or a day of event time"
+    )
+    calibration_check_s: float = Field(5.0, gt=0, description="pause between two looks whether it is due")
+
     @field_validator("postgres_url")
     @classmethod
     def _is_conninfo(cls, value: str) -> str:
