@@ -1,0 +1,96 @@
+"""The SEC's EDGAR over HTTP: company facts, free and without a key."""
+
+import asyncio
+import re
+
+import httpx
+import msgspec
+
+from heliograph.common.errors import ConfigError, InputError, UnavailableError
+from heliograph.reasoning.panel.records import facts
+from heliograph.reasoning.panel.records.known import Records
+
+TICKERS = "https://www.sec.gov/files/company_tickers.json"
+COMPANY_FACTS = "https://data.sec.gov/api/xbrl/companyfacts/CIK{cik:010d}.json"
+CONTACT = re.compile(r"\S+@\S+\.\S+")
+TIMEOUT_S = 20.0
+AT_ONCE = 4
+"""The SEC allows ten requests a second."""
+
+
+class _Listed(msgspec.Struct):
+    cik_str: int
+    ticker: str
+
+
+class Edgar:
+    """Company facts from the SEC, each company read once in the life of this object.
+
+    Args:
+        user_agent: who asks, with an e-mail address: the SEC refuses anybody who does not say so.
+        tickers, company_facts: the addresses, for tests and mirrors.
+
+    Raises:
+        ConfigError: the user agent names no address.
+    """
+
+    def __init__(
+        self, user_agent: str, *, tickers: str = TICKERS, company_facts: str = COMPANY_FACTS
+    ) -> None:
+        if not CONTACT.search(user_agent):
+            raise ConfigError(
+                f"sec_user_agent: {user_agent!r}, expected a name and an e-mail address, as the SEC asks for"
+            )
+        self._client = httpx.AsyncClient(
+            headers={"User-Agent": user_agent, "Accept-Encoding": "gzip"}, timeout=TIMEOUT_S
+        )
+        self._tickers = tickers
+        self._company_facts = company_facts
+        self._turn = asyncio.Semaphore(AT_ONCE)
+        self._ciks: dict[str, int] | None = None
+        self._read: dict[str, Records] = {}
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def records(self, ticker: str) -> Records:
+        """What a company has filed; empty where the SEC lists no such ticker or has no facts.
+
+        Raises:
+            InputError: the SEC refuses the question, or the answer is none of company facts.
+            UnavailableError: the SEC does not answer, or asks for fewer requests.
+        """
+        if ticker not in self._read:
+            cik = (await self._listed()).get(ticker.replace(".", "-"))
+            payload = None if cik is None else await self._get(self._company_facts.format(cik=cik))
+            found = {} if payload is None else await asyncio.to_thread(facts.decode, payload, "SEC")
+            self._read[ticker] = Records(facts=found)
+        return self._read[ticker]
+
+    async def _listed(self) -> dict[str, int]:
+        if self._ciks is None:
+            payload = await self._get(self._tickers)
+            try:
+                rows = msgspec.json.decode(payload or b"{}", type=dict[str, _Listed])
+            except msgspec.DecodeError as error:
+                raise InputError(f"{self._tickers}: {error}, expected the SEC's list of tickers") from None
+            self._ciks = {row.ticker: row.cik_str for row in rows.values()}
+        return self._ciks
+
+    async def _get(self, url: str) -> bytes | None:
+        """The body; None where there is no such thing."""
+        try:
+            async with self._turn:
+                answer = await self._client.get(url)
+        except httpx.HTTPError as error:
+            raise UnavailableError(f"{url}: {error!r}") from error
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return None
+        if answer.status_code == httpx.codes.TOO_MANY_REQUESTS or answer.is_server_error:
+            raise UnavailableError(f"{url}: status {answer.status_code}")
+        if not answer.is_success:
+            raise InputError(
+                f"{url}: status {answer.status_code}, expected 200; is the user agent a true one?"
+            )
+        return answer.content

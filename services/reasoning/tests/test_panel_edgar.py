@@ -1,0 +1,119 @@
+"""The SEC's site, against a server that answers as it does."""
+
+import json
+import threading
+from collections.abc import AsyncIterator, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from heliograph.common.errors import ConfigError, InputError, UnavailableError
+from heliograph.reasoning.panel.records.edgar import Edgar
+
+SNOW = next(
+    found
+    for p in Path(__file__).resolve().parents
+    if (found := p / "data/sample/fundamentals/SNOW.companyfacts.json").is_file()
+)
+AGENT = "Heliograph tests tests@example.org"
+LISTED = {
+    "0": {"cik_str": 1640147, "ticker": "SNOW", "title": "Snowflake Inc."},
+    "1": {"cik_str": 1067983, "ticker": "BRK-B", "title": "Berkshire Hathaway Inc"},
+}
+
+
+class Site(ThreadingHTTPServer):
+    """Two companies, of which one has facts; refuses who does not say an address, as the SEC does."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.asked: list[str] = []
+        self.status = 200
+
+    @property
+    def root(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Site
+
+    def do_GET(self) -> None:
+        self.server.asked.append(self.path)
+        body, status = b"", self.server.status
+        if "@" not in self.headers["User-Agent"]:
+            status = 403
+        elif self.path == "/tickers.json":
+            body = json.dumps(LISTED).encode()
+        elif self.path == "/facts/CIK0001640147.json":
+            body = SNOW.read_bytes()
+        else:
+            status = 404
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        pass
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    server = Site()
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+async def edgar(site: Site) -> AsyncIterator[Edgar]:
+    made = Edgar(
+        AGENT, tickers=f"{site.root}/tickers.json", company_facts=site.root + "/facts/CIK{cik:010d}.json"
+    )
+    yield made
+    await made.close()
+
+
+async def test_it_finds_a_company_by_its_ticker_and_asks_once(site: Site, edgar: Edgar) -> None:
+    records = await edgar.records("SNOW")
+    assert len(records.facts["NetIncomeLoss"]) == 61
+    assert await edgar.records("SNOW") is records
+    assert site.asked == ["/tickers.json", "/facts/CIK0001640147.json"]
+
+
+async def test_a_dot_is_a_dash_there_and_no_facts_are_no_error(site: Site, edgar: Edgar) -> None:
+    assert (await edgar.records("BRK.B")).newest is None
+    assert site.asked[-1] == "/facts/CIK0001067983.json"
+
+
+async def test_who_is_not_listed_has_nothing(site: Site, edgar: Edgar) -> None:
+    assert (await edgar.records("NOBODY")).newest is None
+    assert site.asked == ["/tickers.json"]
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(429, UnavailableError), (503, UnavailableError), (403, InputError)]
+)
+async def test_a_refusal_is_told_from_an_outage(
+    site: Site, edgar: Edgar, status: int, error: type[Exception]
+) -> None:
+    site.status = status
+    with pytest.raises(error, match=str(status)):
+        await edgar.records("SNOW")
+
+
+async def test_nobody_there_is_an_outage() -> None:
+    edgar = Edgar(AGENT, tickers="http://127.0.0.1:9/tickers.json")
+    with pytest.raises(UnavailableError):
+        await edgar.records("SNOW")
+    await edgar.close()
+
+
+def test_an_agent_without_an_address_is_refused_at_the_start() -> None:
+    with pytest.raises(ConfigError, match="sec_user_agent"):
+        Edgar("Mozilla/5.0")
