@@ -10,8 +10,9 @@ from heliograph.common.bus import ATOMIC_LIMIT, Bus, Message
 from heliograph.common.checkpoint import Checkpoints
 from heliograph.common.clock import Clock
 from heliograph.common.errors import InputError, InvariantError, PoisonError
-from heliograph.common.events import BarBatch, Signal, encode
+from heliograph.common.events import BarBatch, Signal, encode, identity_sha256
 from heliograph.common.service import Delivery
+from heliograph.consensus.calibration import Calibrator
 from heliograph.consensus.engine import Engine
 from heliograph.consensus.engine.layout import COUNTS
 from heliograph.consensus.settings import ConsensusSettings
@@ -32,7 +33,13 @@ class ConsensusProcessor:
     """
 
     def __init__(
-        self, shard: int, bus: Bus, clock: Clock, settings: ConsensusSettings, checkpoints: Checkpoints
+        self,
+        shard: int,
+        bus: Bus,
+        clock: Clock,
+        settings: ConsensusSettings,
+        checkpoints: Checkpoints,
+        calibrator: Calibrator | None = None,
     ) -> None:
         self.shard = shard
         self.engine: Engine = settings.engine()
@@ -40,6 +47,7 @@ class ConsensusProcessor:
         self._clock = clock
         self._settings = settings
         self._checkpoints = checkpoints
+        self._calibrator = calibrator or Calibrator()
         self._guard = subjects.signal(shard)
         self._last: Signal | None = None
         self._last_seq = 0
@@ -64,6 +72,8 @@ class ConsensusProcessor:
             INPUT, subjects.bars(self.shard), after=self.engine.seq, upto=floor
         ):
             self._take_again(stored.data, stored.seq)
+        if self._last is not None:
+            self.engine.head = self._last.sha256
         self._told = self.engine.counts
 
     def _take_again(self, data: bytes, seq: int) -> None:
@@ -87,12 +97,15 @@ class ConsensusProcessor:
             if delivery.seq <= self.engine.seq:
                 continue
             started = self._clock.now_ns()
+            head = self.engine.head
             try:
                 signals = self.engine.apply(delivery.event, delivery.seq)
             except InputError as error:
                 raise PoisonError(str(error)) from error
             self._unsaved += 1
-            messages += self._messages(self._unpublished(signals, delivery.event), delivery, started)
+            self.engine.head = head
+            chosen = self._sealed(self._unpublished(signals, delivery.event))
+            messages += self._messages(chosen, delivery, started)
         for start in range(0, len(messages), ATOMIC_LIMIT):
             chunk = messages[start : start + ATOMIC_LIMIT]
             self._last_seq = await self._bus.append(chunk, last_seq=self._last_seq, guard=self._guard)
@@ -109,6 +122,20 @@ class ConsensusProcessor:
             return []
         position = bars.symbols.index(last.symbol)
         return [signal for signal in signals if bars.symbols.index(signal.symbol) > position]
+
+    def _sealed(self, signals: Sequence[Signal]) -> list[Signal]:
+        """The signals as they are published: calibrated, and chained to what was published before.
+
+        What is published once stays: a batch that comes again is chained to the signals in the stream,
+        whatever calibration they have.
+        """
+        sealed = []
+        for made in signals:
+            signal = self._calibrator.calibrated(made)
+            metrics.CALIBRATED.labels("no" if signal is made else "yes").inc()
+            sealed.append(chained(signal, self.engine.head))
+            self.engine.head = sealed[-1].sha256
+        return sealed
 
     def _messages(self, signals: Sequence[Signal], delivery: Delivery, started: int) -> list[Message]:
         """The signals of one batch, each with the context of the span that tells of its decision."""
@@ -165,3 +192,19 @@ class ConsensusProcessor:
         """Keep a last checkpoint for the next owner."""
         if self._unsaved:
             await self._save()
+
+
+def chained(signal: Signal, previous: str) -> Signal:
+    """A signal with its hash, as the next after the one with the hash `previous`."""
+    sha256 = identity_sha256(
+        id=signal.id,
+        symbol=signal.symbol,
+        action=signal.action,
+        entry=signal.entry,
+        target=signal.target,
+        stop=signal.stop,
+        confidence=signal.confidence,
+        strategy=signal.strategy,
+        ts=signal.ts,
+    )
+    return msgspec.structs.replace(signal, sha256=sha256, prev_sha256=previous)

@@ -1,16 +1,19 @@
 """The consensus service: bars of INPUT in, signals of SIGNAL out."""
 
 import asyncio
+import contextlib
 import weakref
 from collections import Counter
 from typing import Any
 
 import structlog
 
+from heliograph.common.calibration_bucket import CalibrationBucket
 from heliograph.common.checkpoint import Checkpoints
 from heliograph.common.errors import InvariantError
 from heliograph.common.events import BarBatch
 from heliograph.common.service import Context, Source
+from heliograph.consensus.calibration import CalibrationFollower, Calibrator
 from heliograph.consensus.engine import warm
 from heliograph.consensus.processor import GATES, MADE, TAKEN, ConsensusProcessor
 from heliograph.consensus.settings import ConsensusSettings
@@ -30,14 +33,19 @@ class ConsensusService:
     def __init__(self) -> None:
         self._context: Context | None = None
         self._checkpoints: Checkpoints | None = None
+        self._calibrator = Calibrator()
+        self._following: asyncio.Task[None] | None = None
         self._processors: weakref.WeakValueDictionary[int, ConsensusProcessor] = weakref.WeakValueDictionary()
 
     async def start(self, context: Context) -> None:
-        """Load the kernel, compiling it when it is not on disk yet."""
+        """Load the kernel, compiling it when it is not on disk yet, and the calibrations."""
         for warning in self._settings(context).table().warnings():
             await log.awarning(warning)
         await asyncio.to_thread(warm)
         self._checkpoints = Checkpoints(context.bus, self.name)
+        follower = CalibrationFollower(CalibrationBucket(context.bus), self._calibrator)
+        await follower.look()
+        self._following = asyncio.create_task(follower.run())
         self._context = context
 
     @staticmethod
@@ -56,6 +64,7 @@ class ConsensusService:
             self._context.clock,
             self._settings(self._context),
             self._checkpoints,
+            self._calibrator,
         )
         self._processors[shard] = made
         return made
@@ -75,7 +84,12 @@ class ConsensusService:
             "symbols": sum(engine.symbols for engine in engines),
             "open": sum(engine.open_signals for engine in engines),
             "shards": sorted(self._processors),
+            "calibrations": self._calibrator.versions,
         }
 
     async def stop(self) -> None:
-        """Nothing of its own to close."""
+        """Follow the calibrations no longer."""
+        if self._following is not None:
+            self._following.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._following
