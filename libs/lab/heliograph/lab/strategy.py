@@ -1,0 +1,129 @@
+"""A strategy: weights, rules and sources under a name and a version, from a file or from the settings."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from pydantic import ValidationError
+
+from heliograph.common.config import load
+from heliograph.common.errors import InputError
+from heliograph.consensus.engine import Engine, Rules, Weights
+from heliograph.consensus.settings import ConsensusSettings
+
+
+class Strategy(msgspec.Struct, frozen=True, kw_only=True):
+    """What an engine needs to decide.
+
+    Attributes:
+        weights: what each source counts for, by view, with name and version.
+        rules: the numbers of votes, gate and prices.
+        sources: those that have a vote.
+    """
+
+    weights: Weights
+    rules: Rules
+    sources: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Name and version, as signals carry them."""
+        return self.weights.strategy
+
+    def engine(self) -> Engine:
+        """A new engine.
+
+        Raises:
+            InputError: the weights do not fit the sources.
+        """
+        return Engine(self.weights, self.rules, self.sources)
+
+
+class WeightsFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A weight set as a TOML file.
+
+    Attributes:
+        name: part of each signal's id, as is `version`; give another version with every change.
+        sources: those that have a vote; as the settings say when there are none here.
+        views: view → source → weight; each view named here sums to 1 within .05.
+        rules: numbers that differ from the settings, such as `gate`.
+    """
+
+    name: str
+    version: str
+    sources: tuple[str, ...] = ()
+    views: Mapping[str, Mapping[str, float]] = {}
+    rules: Mapping[str, float] = {}
+
+
+def live_strategy() -> Strategy:
+    """The strategy that the consensus service would run with here.
+
+    Raises:
+        ConfigError: a setting is wrong.
+    """
+    settings = load(ConsensusSettings)
+    return Strategy(weights=settings.table(), rules=settings.rules, sources=settings.sources)
+
+
+def read_strategy(path: Path) -> Strategy:
+    """The strategy of a weights file; what it leaves open is as the settings say.
+
+    Raises:
+        InputError: the file cannot be read, or a name, a source, a sum or a rule is wrong.
+    """
+    try:
+        given = msgspec.toml.decode(path.read_bytes(), type=WeightsFile)
+    except OSError as error:
+        raise InputError(f"weights: {str(path)!r} cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.DecodeError) as error:
+        raise InputError(f"weights: {path}: {error}") from error
+    default = live_strategy()
+    try:
+        weights = Weights(name=given.name, version=given.version, views=given.views or default.weights.views)
+        strategy = Strategy(
+            weights=weights,
+            rules=rules_of(default.rules, given.rules),
+            sources=given.sources or default.sources,
+        )
+        strategy.engine()
+    except InputError as error:
+        raise InputError(f"weights: {path}: {error}") from error
+    off = weights.warnings()
+    if off:
+        raise InputError(f"weights: {path}: {'; '.join(off).replace(' (they are normalised)', '')}")
+    return strategy
+
+
+def rules_of(default: Rules, changes: Mapping[str, Any]) -> Rules:
+    """The rules with some numbers changed.
+
+    Raises:
+        InputError: a name or a number is wrong.
+    """
+    try:
+        return Rules(**{**default.model_dump(), **changes})
+    except ValidationError as error:
+        told = [f"rules.{'.'.join(map(str, e['loc']))}: {e['input']!r}, {e['msg']}" for e in error.errors()]
+        raise InputError("; ".join(told)) from None
+
+
+def write_strategy(path: Path, strategy: Strategy) -> None:
+    """Write a strategy as a weights file that `read_strategy` reads back as the same.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    default = live_strategy().rules.model_dump()
+    rules = {name: value for name, value in strategy.rules.model_dump().items() if value != default[name]}
+    lines = [f'name = "{strategy.weights.name}"', f'version = "{strategy.weights.version}"']
+    lines.append("sources = [" + ", ".join(f'"{source}"' for source in strategy.sources) + "]")
+    for title, row in [*((f"views.{v}", r) for v, r in strategy.weights.views.items()), ("rules", rules)]:
+        if row:
+            lines += ["", f"[{title}]", *(f"{name} = {value!r}" for name, value in row.items())]
+    try:
+        path.write_text("\n".join(lines) + "\n")
+    except OSError as error:
+        raise InputError(f"weights: {str(path)!r} cannot be written ({error.strerror})") from error
