@@ -3,7 +3,7 @@
 The server's `pinned_client` priority group lets only one client receive; nats-py has no support for it, so
 the pull requests are made here. Delivery is in order by construction: whatever breaks it (a lost connection,
 a new pin, a gap in the consumer's sequence) ends in `rewind`, which resets the consumer to its acknowledged
-position.
+position. The server holds that position in memory; `positions` says where it begins after a restart.
 """
 
 import asyncio
@@ -18,11 +18,12 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 from nats.js import api
-from nats.js.errors import APIError
+from nats.js.errors import APIError, NotFoundError
 
 from heliograph.common.bus import Bus
 from heliograph.common.clock import NANOSECONDS
 from heliograph.common.errors import UnavailableError
+from heliograph.common.positions import Position, Positions
 
 GROUP = "owner"
 ACK_WAIT_S = 60.0
@@ -54,12 +55,21 @@ class PullConsumer:
     """The messages of one durable consumer, a bounded number of them in memory."""
 
     def __init__(
-        self, bus: Bus, stream: str, durable: str, subject: str, window: int, wake: asyncio.Event
+        self,
+        bus: Bus,
+        positions: Positions,
+        stream: str,
+        durable: str,
+        subject: str,
+        window: int,
+        wake: asyncio.Event,
     ) -> None:
         self.stream = stream
         self.durable = durable
         self.waiting: deque[Received] = deque()
         self._bus = bus
+        self._positions = positions
+        self._stream_created = ""
         self._subject = subject
         self._window = window
         self._wake = wake
@@ -84,21 +94,37 @@ class PullConsumer:
         Raises:
             UnavailableError: the server does not answer.
         """
-        config = PinnedConsumerConfig(
+        try:
+            stream = await self._bus.js.stream_info(self.stream)
+            self._stream_created = str(stream.created)
+            await self._make()
+        except (TimeoutError, NatsError, OSError) as error:
+            raise UnavailableError(f"consumer {self.durable}: {error!r}") from error
+        await self.rewind()
+
+    async def _make(self) -> None:
+        """Make the consumer where it does not exist, after the position that was kept for it."""
+        try:
+            await self._bus.js.consumer_info(self.stream, self.durable)
+        except NotFoundError:
+            kept = await self._positions.load(self.durable, self._stream_created)
+            await self._bus.js.add_consumer(self.stream, self._config(kept))
+
+    def _config(self, after: int) -> PinnedConsumerConfig:
+        """The consumer that begins with the message after a sequence."""
+        return PinnedConsumerConfig(
             durable_name=self.durable,
             ack_policy=api.AckPolicy.ALL,
             ack_wait=ACK_WAIT_S,
+            deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE,
+            opt_start_seq=after + 1,
             filter_subject=self._subject,
             max_ack_pending=4 * self._window,
+            mem_storage=True,
             priority_groups=[GROUP],
             priority_policy="pinned_client",
             priority_timeout=int(PIN_TTL_S * NANOSECONDS),
         )
-        try:
-            await self._bus.js.add_consumer(self.stream, config)
-        except (TimeoutError, NatsError, OSError) as error:
-            raise UnavailableError(f"consumer {self.durable}: {error!r}") from error
-        await self.rewind()
 
     async def rewind(self) -> None:
         """Take the pin and start again after the last acknowledged message.
@@ -129,15 +155,16 @@ class PullConsumer:
         return batch
 
     async def ack(self, received: Received) -> None:
-        """Acknowledge a message and all before it; returns when the server has noted it.
+        """Acknowledge a message and all before it. Should the server not hear of it, they come again.
 
         Raises:
-            UnavailableError: not confirmed: the messages may come again.
+            UnavailableError: the connection is closed.
         """
         try:
-            await received.message.ack_sync(timeout=5)
-        except (TimeoutError, NatsError, OSError) as error:
+            await received.message.ack()
+        except (NatsError, OSError) as error:
             raise UnavailableError(f"ack on {self.durable}: {error!r}") from error
+        self._positions.note(self.durable, Position(received.seq, self._stream_created))
 
     async def working(self, received: Received) -> None:
         """Tell the server that a message is still being worked on."""

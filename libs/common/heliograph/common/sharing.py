@@ -11,6 +11,7 @@ from heliograph.common.bus import Bus
 from heliograph.common.config import Settings
 from heliograph.common.errors import UnavailableError
 from heliograph.common.members import Membership, View
+from heliograph.common.positions import Positions
 from heliograph.common.service import Service
 from heliograph.common.shards import owner_of
 from heliograph.common.worker import DeadLetters, ShardWorker
@@ -32,17 +33,23 @@ class Sharing:
         self._settings = settings
         self._moved = moved
         self._membership = Membership(bus, service.name, member, settings.member_ttl_s)
+        self._positions = Positions(bus)
         self._dead = DeadLetters(bus, service.name, settings.dead_letter_limit)
         self._workers: dict[int, tuple[ShardWorker, asyncio.Task[None]]] = {}
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @property
     def shards(self) -> list[int]:
-        """The shards that this process works on."""
-        return sorted(self._workers)
+        """The shards that this process reads now."""
+        return sorted(shard for shard, (worker, _) in self._workers.items() if worker.reading)
 
     async def run(self) -> None:
         """Follow the membership until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._positions.run())
+            group.create_task(self._follow_membership())
+
+    async def _follow_membership(self) -> None:
         while True:
             try:
                 await self._follow(await self._membership.beat())
@@ -64,7 +71,13 @@ class Sharing:
 
     def _start(self, shard: int) -> None:
         worker = ShardWorker(
-            self._bus, self._service, shard, self._dead, self._settings.batch_messages, self._moved
+            self._bus,
+            self._positions,
+            self._service,
+            shard,
+            self._dead,
+            self._settings.batch_messages,
+            self._moved,
         )
         task = asyncio.create_task(worker.run(), name=f"{self._service.name}-{shard}")
         task.add_done_callback(self._ended)
@@ -89,5 +102,6 @@ class Sharing:
     async def stop(self) -> None:
         """Hand every shard over and leave."""
         await asyncio.gather(*(self._release(s) for s in list(self._workers)))
+        await self._positions.keep()
         with contextlib.suppress(UnavailableError):
             await self._membership.leave()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import signal
 import socket
@@ -21,6 +22,7 @@ from heliograph.common.errors import ConfigError, HeliographError, InputError
 from heliograph.common.service import Context, Service
 from heliograph.common.sharing import Sharing
 
+GC_THRESHOLD = 20_000
 STUCK_S = 30.0
 """A loop that has not moved for so long is not alive."""
 EXIT_FAILED = 1
@@ -98,6 +100,7 @@ class Shell:
             )
             await self._until(stopping, self._service.start(context))
             self._started = not stopping.is_set()
+            settle_memory()
             tasks.append(group.create_task(tracing.run(bus)))
             tasks.append(group.create_task(self._beat()))
             await log.ainfo("started", probe=self._probe)
@@ -180,6 +183,17 @@ class Shell:
                 "status": status,
             }
         ).encode()
+
+
+def settle_memory() -> None:
+    """Take what the start has made out of the garbage collector's sight, and let it look less often.
+
+    A batch of bars is ten thousand floats that die with it: without this the collector goes through the
+    imported libraries' objects again and again for nothing.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD, 20, 50)
 
 
 def close(sock: socket.socket) -> None:

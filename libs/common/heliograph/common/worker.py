@@ -20,6 +20,7 @@ from heliograph.common.errors import (
 )
 from heliograph.common.events import DeadLetter, encode
 from heliograph.common.ids import derive_id
+from heliograph.common.positions import Positions
 from heliograph.common.pull import ACK_WAIT_S, PullConsumer, Received
 from heliograph.common.service import Delivery, Service, ShardProcessor, Source
 
@@ -82,20 +83,34 @@ class ShardWorker:
     """Runs one shard until `stop`."""
 
     def __init__(
-        self, bus: Bus, service: Service, shard: int, dead: DeadLetters, batch: int, moved: Callable[[], None]
+        self,
+        bus: Bus,
+        positions: Positions,
+        service: Service,
+        shard: int,
+        dead: DeadLetters,
+        batch: int,
+        moved: Callable[[], None],
     ) -> None:
         self.shard = shard
         self._bus = bus
+        self._positions = positions
         self._service = service
         self._dead = dead
         self._batch = batch
         self._moved = moved
         self._wake = asyncio.Event()
         self._stopping = False
+        self._reading: int | None = None
         self._failures = 0
         self._solo: dict[str, int] = {}
         self._blamed: dict[tuple[str, int], int] = {}
         self._decoders = {s.name: msgspec.json.Decoder(s.event) for s in service.sources}
+
+    @property
+    def reading(self) -> bool:
+        """Whether its consumers are open on the connection that there is now."""
+        return self._reading == self._bus.generation
 
     def stop(self) -> None:
         """Finish the batch in hand, close the processor, and end."""
@@ -138,6 +153,7 @@ class ShardWorker:
         consumers = {
             s.name: PullConsumer(
                 self._bus,
+                self._positions,
                 s.stream,
                 f"{self._service.name}-{self.shard}-{s.name}",
                 s.subject.format(shard=self.shard),
@@ -152,6 +168,7 @@ class ShardWorker:
                 await consumer.open()
             processor = self._service.processor(self.shard)
             await processor.open()
+            self._reading = generation
             while not self._stopping:
                 if self._bus.generation != generation:
                     raise UnavailableError(
@@ -166,6 +183,7 @@ class ShardWorker:
             async with asyncio.timeout(10):
                 await processor.close()
         finally:
+            self._reading = None
             for consumer in consumers.values():
                 await consumer.close()
 
