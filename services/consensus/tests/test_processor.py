@@ -139,6 +139,8 @@ async def test_what_is_handled_again_is_published_once(
         await one.open()
         for start in range(0, end, batch):
             await one.handle("bars", given[start : min(start + batch, end)])
+            if one.due:
+                await one.save()
         assert one.engine.seq == given[end - 1].seq
         assert one.engine.counts["bars"] == end * len(SYMBOLS)
         assert one.engine.counts["stale"] == 0
@@ -194,6 +196,8 @@ async def test_a_new_owner_goes_on_from_checkpoint_and_acknowledgement(
     await first.open()
     for start in range(0, 170, 10):
         await first.handle("bars", given[start : start + 10])
+        if first.due:
+            await first.save()
     kept = await Checkpoints(bus, "consensus").load(SHARD)
     assert kept is not None
     assert kept[0] == 150
@@ -208,6 +212,40 @@ async def test_a_new_owner_goes_on_from_checkpoint_and_acknowledgement(
         await third.open()
         assert third.engine.snapshot() == second.engine.snapshot()
     assert await published(bus) == expected(batches)
+
+
+async def test_the_service_keeps_checkpoints_beside_the_batches(
+    bus: Bus, walk: Walk, settings: ConsensusSettings, eventually: Eventually
+) -> None:
+    batches = walk(4, SYMBOLS, 60)
+    await put(bus, batches)
+    chosen = settings.model_copy(update={"checkpoint_batches": 10})
+    async with member(chosen, "one"):
+
+        async def kept() -> bool:
+            found = await Checkpoints(bus, "consensus").load(SHARD)
+            return found is not None and found[0] == 60
+
+        await eventually(kept)
+
+
+async def test_signals_that_are_not_yet_published_are_in_no_checkpoint(
+    bus: Bus, walk: Walk, processor: Callable[..., ConsensusProcessor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put(bus, walk(2, SYMBOLS, 300))
+    given = await deliveries(bus)
+    one = processor(checkpoint_batches=1)
+    await one.open()
+
+    async def away(*_: object, **__: object) -> int:
+        raise UnavailableError("gone")
+
+    monkeypatch.setattr(bus, "append", away)
+    with pytest.raises(UnavailableError, match="gone"):
+        await one.handle("bars", given)
+    assert not one.due
+    await one.save()
+    assert await Checkpoints(bus, "consensus").load(SHARD) is None
 
 
 async def test_of_two_owners_only_one_writes(
@@ -301,6 +339,7 @@ async def member(settings: ConsensusSettings, name: str) -> AsyncIterator[tuple[
     finally:
         task.cancel()
         await sharing.stop()
+        await service.stop()
         await bus.close()
 
 

@@ -1,6 +1,8 @@
 """Checkpoints: a shard's state with the stream sequence that it reflects, in the NATS object store."""
 
+import asyncio
 import contextlib
+from collections import defaultdict
 
 from nats.errors import Error as NatsError
 from nats.js import api
@@ -21,6 +23,7 @@ class Checkpoints:
         self._bus = bus
         self._service = service
         self._store: ObjectStore | None = None
+        self._writing: dict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def save(self, shard: int, seq: int, data: bytes) -> None:
         """Store the state of a shard after the INPUT message `seq`.
@@ -31,7 +34,8 @@ class Checkpoints:
         try:
             store = await self._bucket()
             meta = api.ObjectMeta(name=self._name(shard), headers={SEQ_HEADER: str(seq)})
-            await store.put(self._name(shard), data, meta=meta)
+            async with self._writing[shard]:  # two at once would each remove the other's chunks
+                await store.put(self._name(shard), data, meta=meta)
         except (TimeoutError, NatsError, OSError) as error:
             raise UnavailableError(f"checkpoint of shard {shard}: not stored: {error!r}") from error
 

@@ -18,6 +18,10 @@ from heliograph.consensus.engine.layout import COUNTS
 from heliograph.consensus.settings import ConsensusSettings
 
 INPUT = "INPUT"
+REST_S = 0.2
+"""A shard rests when it has handled nothing for so long."""
+PATIENCE = 3
+"""Times the interval of checkpoints after which a shard that never rests is interrupted."""
 TAKEN, MADE, *GATES = COUNTS
 
 _bars = msgspec.json.Decoder(BarBatch)
@@ -53,7 +57,9 @@ class ConsensusProcessor:
         self._last_seq = 0
         self._told: dict[str, int] = {}
         self._unsaved = 0
-        self._saved_at = clock.monotonic()
+        self._settled = False
+        self._saving = asyncio.Lock()
+        self._saved_at = self._handled_at = clock.monotonic()
 
     async def open(self) -> None:
         """Load the checkpoint and take the acknowledged batches after it, whose signals are published."""
@@ -75,6 +81,7 @@ class ConsensusProcessor:
         if self._last is not None:
             self.engine.head = self._last.sha256
         self._told = self.engine.counts
+        self._settled = True
 
     def _take_again(self, data: bytes, seq: int) -> None:
         """Take a batch that was acknowledged: one that cannot be taken is in DEAD."""
@@ -92,6 +99,7 @@ class ConsensusProcessor:
             FencedError: another member has written signals of this shard.
             UnavailableError: the signals are not known to be stored.
         """
+        self._settled = False
         messages: list[Message] = []
         for delivery in batch:
             if delivery.seq <= self.engine.seq:
@@ -110,8 +118,8 @@ class ConsensusProcessor:
             chunk = messages[start : start + ATOMIC_LIMIT]
             self._last_seq = await self._bus.append(chunk, last_seq=self._last_seq, guard=self._guard)
         self._tell()
-        if self._unsaved and self._due():
-            await self._save()
+        self._settled = True
+        self._handled_at = self._clock.monotonic()
 
     def _unpublished(self, signals: Sequence[Signal], bars: BarBatch) -> Sequence[Signal]:
         """Those of a batch's signals that come after the last one in the stream when the shard was opened."""
@@ -175,23 +183,36 @@ class ConsensusProcessor:
                 metrics.GATED.labels(reason).inc(counts[reason] - self._told[reason])
         self._told = counts
 
-    def _due(self) -> bool:
+    @property
+    def due(self) -> bool:
         """Whether it is time for a checkpoint."""
-        if self._unsaved >= self._settings.checkpoint_batches:
-            return True
-        return self._clock.monotonic() - self._saved_at >= self._settings.checkpoint_s
+        if not self._unsaved or not self._settled:
+            return False
+        now = self._clock.monotonic()
+        waited = max(
+            self._unsaved / self._settings.checkpoint_batches,
+            (now - self._saved_at) / self._settings.checkpoint_s,
+        )
+        return waited >= (1 if now - self._handled_at >= REST_S else PATIENCE)
 
-    async def _save(self) -> None:
-        """Keep a checkpoint."""
-        data = await asyncio.to_thread(self.engine.snapshot)
-        await self._checkpoints.save(self.shard, self.engine.seq, data)
-        self._unsaved = 0
-        self._saved_at = self._clock.monotonic()
+    async def save(self) -> None:
+        """Keep a checkpoint of the batches handled; none while the signals of one are not yet in the stream.
+
+        Raises:
+            UnavailableError: it is not stored.
+        """
+        async with self._saving:
+            if not self._unsaved or not self._settled:
+                return
+            seq, unsaved = self.engine.seq, self._unsaved
+            data = self.engine.snapshot()
+            self._saved_at = self._clock.monotonic()
+            await self._checkpoints.save(self.shard, seq, data)
+            self._unsaved -= unsaved
 
     async def close(self) -> None:
         """Keep a last checkpoint for the next owner."""
-        if self._unsaved:
-            await self._save()
+        await self.save()
 
 
 def chained(signal: Signal, previous: str) -> Signal:

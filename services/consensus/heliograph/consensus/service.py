@@ -15,6 +15,7 @@ from heliograph.common.events import BarBatch
 from heliograph.common.service import Context, Source
 from heliograph.consensus.calibration import CalibrationFollower, Calibrator
 from heliograph.consensus.engine import warm
+from heliograph.consensus.keeper import CheckpointKeeper
 from heliograph.consensus.processor import GATES, MADE, TAKEN, ConsensusProcessor
 from heliograph.consensus.settings import ConsensusSettings
 
@@ -36,6 +37,7 @@ class ConsensusService:
         self._calibrator = Calibrator()
         self._following: asyncio.Task[None] | None = None
         self._processors: weakref.WeakValueDictionary[int, ConsensusProcessor] = weakref.WeakValueDictionary()
+        self._keeping: asyncio.Task[None] | None = None
 
     async def start(self, context: Context) -> None:
         """Load the kernel, compiling it when it is not on disk yet, and the calibrations."""
@@ -47,6 +49,7 @@ class ConsensusService:
         await follower.look()
         self._following = asyncio.create_task(follower.run())
         self._context = context
+        self._keeping = asyncio.create_task(CheckpointKeeper(self._processors).run())
 
     @staticmethod
     def _settings(context: Context) -> ConsensusSettings:
@@ -71,6 +74,8 @@ class ConsensusService:
 
     async def problems(self) -> dict[str, str]:
         """It needs no store but the bus."""
+        if self._keeping is not None and self._keeping.done() and not self._keeping.cancelled():
+            self._keeping.result()
         return {}
 
     async def status(self) -> dict[str, Any]:
@@ -88,8 +93,9 @@ class ConsensusService:
         }
 
     async def stop(self) -> None:
-        """Follow the calibrations no longer."""
-        if self._following is not None:
-            self._following.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._following
+        """Follow the calibrations no longer; each shard has kept its last checkpoint when it was closed."""
+        for task in (self._following, self._keeping):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
