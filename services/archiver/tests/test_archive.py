@@ -170,6 +170,24 @@ async def test_an_unreadable_manifest_makes_its_day_again(
     assert manifest.read_bytes() == before
 
 
+async def test_a_start_lists_what_is_there_instead_of_looking_for_each_day(
+    make_archive: Callable[..., Archive], tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    class Counting(FolderStore):
+        def get(self, key: str) -> bytes | None:
+            asked.append(key)
+            return super().get(key)
+
+    store = Counting(tmp_path / "counted")
+    await make_archive(store).run(complete_only=False)
+    assert not [key for key in asked if key.startswith("bars/") and key.endswith("_manifest.json")]
+    asked.clear()
+    assert (await make_archive(store).run(complete_only=False)).written == 0
+    assert len([key for key in asked if key.startswith("bars/")]) == DAYS
+
+
 class Spoiling(FolderStore):
     """A folder on a bad disk: the first objects come back other than they were written."""
 

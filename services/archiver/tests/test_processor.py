@@ -36,7 +36,7 @@ class ShardOfArchiver:
 
     def processor(self, shard: int) -> ArchiveProcessor:
         assert shard == 1
-        return ArchiveProcessor(self.writer, lambda *, held: self.held.append(held))
+        return ArchiveProcessor(self.writer, lambda *, held: self.held.append(held), 256)
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ async def test_signals_and_outcomes_are_traced_in_their_own_trace(
 ) -> None:
     tracing = telemetry.Tracing("archiver", "test", 0.0)
     monkeypatch.setattr(telemetry._Holder, "tracing", tracing)
-    processor = ArchiveProcessor(GroupCommit(db.insert, rows=1, seconds=0), lambda *, held: None)  # noqa: ARG005
+    processor = ArchiveProcessor(GroupCommit(db.insert, rows=1, seconds=0), lambda *, held: None, 256)  # noqa: ARG005
     headers = {"traceparent": TRACEPARENT}
 
     def delivery(event: Event) -> Delivery:
@@ -154,7 +154,7 @@ async def test_a_batch_is_not_done_before_its_rows_are_in_the_table(events: Any)
     async def insert(_table: str, _rows: Any) -> None:
         await inserted.wait()
 
-    processor = ArchiveProcessor(GroupCommit(insert, rows=1, seconds=0), lambda *, held: None)  # noqa: ARG005
+    processor = ArchiveProcessor(GroupCommit(insert, rows=1, seconds=0), lambda *, held: None, 256)  # noqa: ARG005
     delivery = Delivery(event=events.bars(), subject="", data=b"", seq=1, headers={})
     task = asyncio.create_task(processor.handle("bars", [delivery]))
     await asyncio.sleep(0.1)
@@ -168,7 +168,7 @@ async def test_a_failed_insert_fails_the_batch(events: Any, failure: Exception) 
     async def insert(_table: str, _rows: Any) -> None:
         raise failure
 
-    processor = ArchiveProcessor(GroupCommit(insert, rows=1, seconds=0), lambda *, held: None)  # noqa: ARG005
+    processor = ArchiveProcessor(GroupCommit(insert, rows=1, seconds=0), lambda *, held: None, 256)  # noqa: ARG005
     delivery = Delivery(event=events.signal(), subject="", data=b"", seq=1, headers={})
     with pytest.raises(type(failure), match=str(failure)):
         await processor.handle("signals", [delivery])

@@ -101,7 +101,7 @@ async def readiness(bus: Bus, member: str) -> dict[str, str]:
 async def test_a_process_archives_by_itself_answers_and_ends_cleanly(
     bus: Bus, events: Any, start: Start, eventually: Eventually, tmp_path: Path
 ) -> None:
-    process = await start()
+    process = await start(HELIOGRAPH_NICE="7")
     await send(bus, events, range(10))
     await eventually(holds(bus, 40), timeout=40)
 
@@ -112,6 +112,7 @@ async def test_a_process_archives_by_itself_answers_and_ends_cleanly(
     everything = await bus.request("query.archiver.archive", {})
     assert {k: everything[k] for k in ("objects", "rows", "days")} == {"objects": 10, "rows": 40, "days": 10}
     assert await bus.request("query.archiver.verify", {}) == {"wrong": {}}
+    assert os.getpriority(os.PRIO_PROCESS, process.pid) == max(7, os.getpriority(os.PRIO_PROCESS, 0))
     bars = await bus.request("query.archiver.bars", {"symbol": "S1", "limit": 2})
     assert bars["close"] == [109.0, 110.0]
     assert (await bus.request("query.archiver.trace", {"signal": "none"}))["spans"] == []

@@ -139,3 +139,37 @@ async def test_closing_inserts_what_waits_and_refuses_more() -> None:
     assert database.inserts == [[1]]
     with pytest.raises(UnavailableError, match="closed"):
         await writer.write("bars", rows(2))
+
+
+async def test_a_lone_writer_in_a_backlog_does_not_wait() -> None:
+    database = Database()
+    writer = GroupCommit(database.insert, rows=1000, seconds=1)
+    started = time.perf_counter()
+    for number in range(20):
+        await writer.write("bars", rows(number), more=True)
+    assert time.perf_counter() - started < 0.5
+    assert len(database.inserts) == 20
+
+
+async def test_writers_in_a_backlog_come_to_share_their_inserts() -> None:
+    database = Database(0.02)
+    writer = GroupCommit(database.insert, rows=1000, seconds=1)
+
+    async def backlog(number: int) -> None:
+        for _ in range(10):
+            await writer.write("bars", rows(number), more=True)
+
+    await asyncio.gather(*map(backlog, range(8)))
+    assert sum(map(len, database.inserts)) == 80
+    assert len(database.inserts) <= 20, "not one for each of eighty writes"
+    assert max(map(len, database.inserts)) == 8
+
+
+async def test_those_whose_backlog_is_gone_are_not_waited_for_longer_than_others() -> None:
+    database = Database(0.01)
+    writer = GroupCommit(database.insert, rows=1000, seconds=0.05)
+    await asyncio.gather(*(writer.write("bars", rows(n), more=True) for n in range(8)))
+    started = time.perf_counter()
+    await writer.write("bars", rows(9), more=True)
+    assert time.perf_counter() - started < 0.5
+    assert database.inserts[-1] == [9]

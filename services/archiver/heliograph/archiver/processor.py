@@ -20,11 +20,15 @@ Held = Callable[..., None]
 
 
 class ArchiveProcessor:
-    """A shard of every source; it has no state but what is in ClickHouse."""
+    """A shard of every source; it has no state but what is in ClickHouse.
 
-    def __init__(self, writer: GroupCommit, held: Held) -> None:
+    A batch of `full` messages is part of a backlog.
+    """
+
+    def __init__(self, writer: GroupCommit, held: Held, full: int) -> None:
         self._writer = writer
         self._held = held
+        self._full = full
 
     async def open(self) -> None:
         """Nothing to load: a row that comes again replaces itself."""
@@ -42,7 +46,7 @@ class ArchiveProcessor:
             for delivery in batch:
                 if isinstance(delivery.event, Signal | Outcome):
                     spans.enter_context(_span(source, delivery.event, delivery.headers.get("traceparent")))
-            await self._writer.write(source, rows)
+            await self._writer.write(source, rows, more=len(batch) >= self._full)
 
     async def close(self) -> None:
         """Nothing to hand over: every handled batch is in the table."""

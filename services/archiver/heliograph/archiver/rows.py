@@ -6,6 +6,7 @@ from operator import attrgetter
 from typing import Any
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 
 from heliograph.archiver.schema import BARS, OUTCOMES, REASONS, SIGNALS, SPANS, Table
@@ -104,19 +105,21 @@ def _by_field(table: Table, records: Sequence[Any], special: dict[str, Callable[
 
 
 def _bars(batches: Sequence[BarBatch]) -> pa.Table:
+    counts = np.array([len(batch.symbols) for batch in batches], np.int64)
+    of_batch = np.repeat(np.arange(len(batches)), counts)
     arrays = []
     for field in BARS.columns:
-        values: list[Any] = []
         match field.name:
             case "symbol":
                 values = list(chain.from_iterable(b.symbols for b in batches))
+                arrays.append(_array(BARS, field, values))
             case "open" | "high" | "low" | "close" | "volume":
                 values = list(chain.from_iterable(getattr(b, field.name) for b in batches))
+                arrays.append(_array(BARS, field, values))
             case name:
                 value = _SPECIAL.get(name) or attrgetter(name)
-                for batch in batches:
-                    values += [value(batch)] * len(batch.symbols)
-        arrays.append(_array(BARS, field, values))
+                # One value a batch, which all of its rows share.
+                arrays.append(_array(BARS, field, [value(batch) for batch in batches]).take(of_batch))
     return pa.Table.from_arrays(arrays, schema=BARS.columns)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -48,6 +49,7 @@ class ArchiverService:
         self._spans: SpanReader | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._leading = False
+        self._full = 1
         self._archive_problem = ""
         self._archived: Summary | None = None
         self._counts: dict[str, int] = {}
@@ -62,6 +64,9 @@ class ArchiverService:
         settings = context.settings
         if not isinstance(settings, ArchiverSettings):
             raise InvariantError(f"settings: {type(settings).__name__}, expected ArchiverSettings")
+        # Threads inherit it, so that it comes before the first one. Less urgent than it was, never more.
+        os.setpriority(os.PRIO_PROCESS, 0, max(settings.nice, os.getpriority(os.PRIO_PROCESS, 0)))
+        self._full = settings.batch_messages
         # It gives back what is free; the default pool keeps some 100 MB.
         pa.set_memory_pool(pa.system_memory_pool())
         objects = open_store(settings.archive_url, settings.s3_endpoint_url)
@@ -82,7 +87,7 @@ class ArchiverService:
         """A processor; whoever holds shard 0 archives, so that replicas do not do it twice."""
         if self._writer is None:
             raise InvariantError("processor: asked for before the start")
-        return ArchiveProcessor(self._writer, self._lead if shard == 0 else _ignore)
+        return ArchiveProcessor(self._writer, self._lead if shard == 0 else _ignore, self._full)
 
     async def problems(self) -> dict[str, str]:
         """What keeps the database, the reading of spans or the archive from working."""

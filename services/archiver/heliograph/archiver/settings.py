@@ -30,9 +30,12 @@ class ArchiverSettings(Settings):
         description="file:///absolute/path, or s3://bucket/prefix",
     )
     s3_endpoint_url: str = Field("", validation_alias=from_env("S3_ENDPOINT_URL"))
-    insert_rows: int = Field(1000, ge=1, le=1_000_000, description="rows that are inserted without waiting")
+    insert_rows: int = Field(10_000, ge=1, le=1_000_000, description="rows that are inserted without waiting")
     insert_s: float = Field(
         0.25, ge=0, le=1, description="seconds that rows wait at most to be inserted together"
+    )
+    nice: int = Field(
+        5, ge=0, le=19, description="how far the process steps back for others: it is never urgent"
     )
     archive_period_s: float = Field(
         30.0, gt=0, le=86_400, description="seconds between looks for complete days"

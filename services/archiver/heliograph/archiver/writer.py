@@ -21,6 +21,7 @@ Insert = Callable[[str, pa.Table], Awaitable[None]]
 
 class _Waiting(msgspec.Struct):
     rows: pa.Table
+    more: bool
     done: asyncio.Future[None]
 
 
@@ -33,10 +34,16 @@ class GroupCommit:
         self._longest = seconds
         self._tables: dict[str, _TableQueue] = {}
 
-    async def write(self, table: str, rows: pa.Table) -> None:
+    async def write(self, table: str, rows: pa.Table, *, more: bool = False) -> None:
         """Insert rows together with others' and return when they are in the table.
 
-        They wait until there are enough, or a moment that grows with the cost of an insert up to the longest.
+        They wait until there are enough, or as many writers in a backlog as the last insert served, or a
+        moment that grows with the cost of an insert up to the longest.
+
+        Args:
+            table: its name.
+            rows: with the table's columns.
+            more: the writer has a backlog: it comes with more as soon as these are in the table.
 
         Raises:
             PoisonError: the database blames these rows (those beside them were inserted without them).
@@ -47,7 +54,7 @@ class GroupCommit:
         queue = self._tables.get(table)
         if queue is None:
             queue = self._tables[table] = _TableQueue(table, self._insert, self._enough, self._longest)
-        await queue.write(rows)
+        await queue.write(rows, more=more)
 
     async def close(self) -> None:
         """Insert what waits; later writes fail."""
@@ -62,18 +69,21 @@ class _TableQueue:
         self._longest = longest
         self._waiting: deque[_Waiting] = deque()
         self._count = 0
+        self._backlogs = 0
+        self._expected = 1
         self._full = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._last_insert_s = 0.0
         self._closed = False
 
-    async def write(self, rows: pa.Table) -> None:
+    async def write(self, rows: pa.Table, *, more: bool) -> None:
         if self._closed:
             raise UnavailableError(f"{self._table}: the writer is closed")
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(rows, done))
+        self._waiting.append(_Waiting(rows, more, done))
         self._count += rows.num_rows
-        if self._count >= self._enough:
+        self._backlogs += more
+        if self._ripe():
             self._full.set()
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run(), name=f"insert {self._table}")
@@ -84,6 +94,11 @@ class _TableQueue:
         self._full.set()
         if self._task is not None:
             await self._task
+
+    def _ripe(self) -> bool:
+        # Where months are partitions an insert costs by the part: writers that all have a backlog are better
+        # served together than each as it comes, and a lone one has nobody to wait for.
+        return self._count >= self._enough or self._backlogs >= self._expected
 
     async def _run(self) -> None:
         """Insert until nothing waits."""
@@ -104,7 +119,10 @@ class _TableQueue:
             group.append(self._waiting.popleft())
             count += group[-1].rows.num_rows
         self._count -= count
-        if self._count < self._enough and not self._closed:
+        served = sum(waiting.more for waiting in group)
+        self._backlogs -= served
+        self._expected = max(1, served)
+        if not self._ripe() and not self._closed:
             self._full.clear()
         return group
 

@@ -15,12 +15,14 @@ from heliograph.archiver.archive import days
 from heliograph.archiver.archive.day_store import DayStore
 from heliograph.archiver.archive.days import Day
 from heliograph.archiver.archive.object_store import ObjectStore
-from heliograph.archiver.archive.parquet import DayWriter, Manifest, schema_name
+from heliograph.archiver.archive.parquet import DayWriter, Manifest, manifest_key, schema_name
 from heliograph.archiver.clickhouse import ClickHouse
 from heliograph.archiver.schema import EVENT_TABLES, Table
 from heliograph.common import metrics
 
 NEVER = "9999-12-31"
+LIST_ABOVE = 8
+"""Days above which one list of what the store has costs less than a look for each."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 P = ParamSpec("P")
@@ -53,6 +55,7 @@ class Archive:
     def __init__(self, db: ClickHouse, objects: ObjectStore) -> None:
         self._db = db
         self._store = DayStore(objects)
+        self._parallel = objects.parallel
         self._threads = ThreadPoolExecutor(objects.parallel, "archive")
         self._running = asyncio.Lock()
         self._shelves = {table.name: _Shelf() for table in EVENT_TABLES}
@@ -105,7 +108,7 @@ class Archive:
         shelf.since = since
         due = {date for date in shelf.changed if date < end}
         found = await days.contents(self._db, table, due)
-        await asyncio.gather(*(self._load(table, shelf, day.date) for day in found))
+        await self._load(table, shelf, [day.date for day in found if day.date not in shelf.looked])
         stale = [day for day in found if not current(table, shelf.manifests.get(day.date), day)]
         shelf.changed -= due - {day.date for day in stale}
         for group in days.groups(stale):
@@ -113,14 +116,17 @@ class Archive:
             pa.default_memory_pool().release_unused()
         return len(stale)
 
-    async def _load(self, table: Table, shelf: _Shelf, date: str) -> None:
-        """Look once for the manifest that an earlier process left."""
-        if date in shelf.looked:
-            return
-        manifest = await self._in_thread(self._store.manifest, table, date)
-        if manifest is not None:
-            shelf.manifests[date] = manifest
-        shelf.looked.add(date)
+    async def _load(self, table: Table, shelf: _Shelf, dates: list[str]) -> None:
+        """Look once for the manifests that an earlier process left."""
+        left = dates
+        if len(dates) > LIST_ABOVE:
+            keys = set(await self._in_thread(self._store.manifest_keys, table))
+            left = [date for date in dates if manifest_key(table.name, date) in keys]
+        found, failures = await self._all(self._store.manifest, [(table, date) for date in left])
+        shelf.manifests |= {manifest.day: manifest for manifest in found if manifest is not None}
+        for failure in failures:
+            raise failure
+        shelf.looked.update(dates)
 
     async def _group(self, table: Table, shelf: _Shelf, group: list[Day]) -> None:
         if len(group) == 1:
@@ -157,13 +163,12 @@ class Archive:
 
     async def _all(
         self, work: Callable[..., R], arguments: Sequence[tuple[Any, ...]]
-    ) -> tuple[list[R], list[BaseException]]:
+    ) -> tuple[list[R], list[Exception]]:
         """Do some work in the threads; what was done and what failed, when all has ended."""
-        ends = await asyncio.gather(
-            *(self._in_thread(work, *each) for each in arguments), return_exceptions=True
-        )
-        failures = [end for end in ends if isinstance(end, BaseException)]
-        return [end for end in ends if not isinstance(end, BaseException)], failures
+        # A share for each thread and not a turn for each object: most objects take less than a turn does.
+        shares = [arguments[first :: self._parallel] for first in range(self._parallel)]
+        ends = await asyncio.gather(*(self._in_thread(_each, work, share) for share in shares if share))
+        return [done for end in ends for done in end[0]], [failure for end in ends for failure in end[1]]
 
     def _summary(self, written: int) -> Summary:
         manifests = [m for shelf in self._shelves.values() for m in shelf.manifests.values()]
@@ -181,6 +186,18 @@ class Archive:
 
     async def _in_thread(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: work(*args, **kwargs))
+
+
+def _each(work: Callable[..., R], arguments: Sequence[tuple[Any, ...]]) -> tuple[list[R], list[Exception]]:
+    """Do some work on each; what was done and what failed."""
+    done: list[R] = []
+    failures: list[Exception] = []
+    for each in arguments:
+        try:
+            done.append(work(*each))
+        except Exception as failure:
+            failures.append(failure)
+    return done, failures
 
 
 def whole_day(table: Table, date: str, rows: pa.Table) -> DayWriter:
