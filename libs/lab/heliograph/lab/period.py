@@ -44,3 +44,8 @@ def instant(name: str, text: str) -> int:
 def date_of(ts: int) -> str:
     """The UTC date of a time in nanoseconds."""
     return datetime.fromtimestamp(ts // NANOSECONDS, tz=UTC).date().isoformat()
+
+
+def moment_of(ts: int) -> str:
+    """The ISO time (UTC, seconds) of a time in nanoseconds."""
+    return datetime.fromtimestamp(ts // NANOSECONDS, tz=UTC).isoformat()
