@@ -170,6 +170,31 @@ async def test_only_the_last_days_count_and_each_strategy_for_itself(
     assert trials["other@2"].outcomes == 110
 
 
+async def test_a_symbol_far_ahead_of_the_others_does_not_empty_the_window(
+    ended: Record, trainer: Callable[[], Trainer], database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ended(0, 150)
+    await ended(400 * 24, 40)
+    one = trainer()
+    (trial,) = await one.look()
+    assert (trial.model.outcomes, trial.model.until) == (150, START + 150 * HOUR)
+    await ended(403 * 24, 1)
+    assert await one.look() == []  # a day later, and the same window
+    fetched = []
+    outcomes = store.outcomes
+
+    async def counting(*args: Any) -> Any:
+        fetched.append(args)
+        return await outcomes(*args)
+
+    monkeypatch.setattr(store, "outcomes", counting)
+    assert await one.look() == []
+    assert fetched == []
+    await ended(404 * 24, 60)
+    (trial,) = await one.look()
+    assert (trial.model.outcomes, trial.model.since) == (101, START + (400 * 24 + 1) * HOUR)
+
+
 async def test_an_expired_signal_counts_by_the_sign_of_its_profit(
     database: Database, writer: Writer, make_signal: Callable[..., Signal], deliver: Callable[..., Delivery]
 ) -> None:

@@ -6,11 +6,13 @@ import msgspec
 import numpy as np
 
 from heliograph.common.calibration import Calibration
-from heliograph.tracker.calibration.training import Outcomes, Trial
+from heliograph.tracker.calibration.training import ENOUGH, Outcomes, Trial
 from heliograph.tracker.database import Connection
 
 LOCK = 0x6865_6C69_6F02
 """Advisory lock of the training; the server lets go of it when its holder's transaction ends or dies."""
+LOOK_BACK = 20_000
+"""Outcomes of a strategy that are searched for the end of a window."""
 
 _models = msgspec.json.Decoder(Calibration)
 
@@ -61,6 +63,19 @@ async def strategies(connection: Connection) -> list[Due]:
     ]
 
 
+async def window_end(connection: Connection, strategy: str, length: int) -> int | None:
+    """The newest end of an outcome up to which a window of `length` holds enough outcomes to train.
+
+    With symbols whose bars go on long after those of others have ended, the newest window may hold too few.
+    """
+    cursor = await connection.execute(
+        "SELECT ts FROM outcomes WHERE strategy = %s ORDER BY ts DESC LIMIT %s", (strategy, LOOK_BACK)
+    )
+    ended = np.array(await cursor.fetchall(), np.int64).reshape(-1)
+    enough = np.flatnonzero(ended[: 1 - ENOUGH] - ended[ENOUGH - 1 :] < length)
+    return int(ended[enough[0]]) if enough.size else None
+
+
 async def outcomes(connection: Connection, strategy: str, after: int, upto: int) -> Outcomes:
     """The outcomes of a strategy that ended after `after` and not after `upto`, in this order."""
     cursor = await connection.execute(
@@ -89,11 +104,11 @@ async def current(connection: Connection, strategy: str) -> Calibration | None:
     return None if model is None else _models.decode(model)
 
 
-async def keep(connection: Connection, trial: Trial) -> None:
-    """Record a trial; one of the same data changes nothing."""
+async def keep(connection: Connection, trial: Trial) -> bool:
+    """Record a trial; whether there was none of the same data."""
     model = trial.model
     figures = {"raw": trial.raw, "candidate": trial.candidate, "current": trial.current}
-    await connection.execute(
+    cursor = await connection.execute(
         """INSERT INTO calibrations (version, strategy, since, until, outcomes, taken, model, figures)
         VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING""",
         (
@@ -107,6 +122,7 @@ async def keep(connection: Connection, trial: Trial) -> None:
             msgspec.json.encode(figures).decode(),
         ),
     )
+    return bool(cursor.rowcount)
 
 
 async def unsent(connection: Connection, most: int, sent: set[str]) -> list[Calibration]:

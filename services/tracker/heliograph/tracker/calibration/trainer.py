@@ -34,6 +34,7 @@ class Trainer:
         self._bucket = CalibrationBucket(bus)
         self._settings = settings
         self._sent: set[str] = set()
+        self._fruitless: dict[str, int] = {}
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -77,20 +78,28 @@ class Trainer:
         return trials
 
     def is_due(self, due: Due) -> bool:
-        """Whether enough outcomes have come since the last trial, or a day of event time and at least one."""
+        """Whether enough outcomes have come since the last trial, or a day of event time and at least one.
+
+        What led to no trial is not tried again before another outcome has come.
+        """
+        if self._fruitless.get(due.strategy) == due.new:
+            return False
         if due.new >= self._settings.calibration_every:
             return True
         return due.new > 0 and due.tried > 0 and due.newest - due.tried >= DAY_NS
 
     async def _train(self, connection: Connection, due: Due) -> Trial | None:
-        """One trial of a strategy, recorded; None when its outcomes are too few."""
-        after = due.newest - self._settings.calibration_days * DAY_NS
-        outcomes = await store.outcomes(connection, due.strategy, after, due.newest)
-        current = await store.current(connection, due.strategy)
-        found = await asyncio.to_thread(trial, outcomes, due.strategy, current)
-        if found is None:
+        """One trial of a strategy, recorded; None when its outcomes are too few or were tried before."""
+        length = self._settings.calibration_days * DAY_NS
+        end = await store.window_end(connection, due.strategy, length)
+        found = None
+        if end is not None:
+            outcomes = await store.outcomes(connection, due.strategy, end - length, end)
+            current = await store.current(connection, due.strategy)
+            found = await asyncio.to_thread(trial, outcomes, due.strategy, current)
+        if found is None or not await store.keep(connection, found):
+            self._fruitless[due.strategy] = due.new
             return None
-        await store.keep(connection, found)
         self._tell(found)
         await log.ainfo(
             "calibration tried",
