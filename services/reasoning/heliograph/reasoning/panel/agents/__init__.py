@@ -1,0 +1,1 @@
+"""The analysts that need no model, the risk manager, and the portfolio manager: pure rules."""
