@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psycopg
 from benchmarks.figures import Figure, quantile, show
 from psycopg import sql
@@ -21,7 +22,7 @@ from heliograph.common.ids import derive_id
 from heliograph.common.service import Delivery
 from heliograph.tracker import leases
 from heliograph.tracker.database import Database
-from heliograph.tracker.rows import TABLES, Row, signal_row
+from heliograph.tracker.rows import TABLES, Row, signal_row, signal_sha256
 from heliograph.tracker.writer import Writer
 
 SHARDS = 16
@@ -59,7 +60,7 @@ def signal(number: int, run: str) -> Signal:
         Vote(source=name, direction=1, confidence=0.8125, weight=0.25, age_ns=0)
         for name in ("trend", "technical", "news", "flow")
     ]
-    return Signal(
+    made = Signal(
         id=derive_id(run, symbol, ts),
         cause=derive_id("bars", ts),
         ts=ts,
@@ -81,9 +82,10 @@ def signal(number: int, run: str) -> Signal:
         bar_ts=ts - MINUTE_NS,
         expires=ts + 30 * 1440 * MINUTE_NS,
         input_seq=number,
-        sha256=derive_id(number) * 4,
+        sha256="",
         prev_sha256=derive_id(number - 1) * 4,
     )
+    return msgspec.structs.replace(made, sha256=signal_sha256(made))
 
 
 def rows(lease: leases.Lease, run: str, count: int) -> list[Row]:

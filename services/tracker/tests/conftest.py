@@ -17,7 +17,7 @@ from psycopg import sql
 from heliograph.common.bus import Bus, Message
 from heliograph.common.clock import SYSTEM_CLOCK
 from heliograph.common.config import Settings
-from heliograph.common.events import BarBatch, Event, Outcome, Reason, Signal, Vote, encode
+from heliograph.common.events import BarBatch, Event, Outcome, Reason, Signal, Vote, encode, identity_sha256
 from heliograph.common.ids import derive_id
 from heliograph.common.service import Context, Delivery
 from heliograph.tracker import leases, record, schema
@@ -77,9 +77,13 @@ def postgres_url(migrated: str) -> str:
     with psycopg.connect(migrated, autocommit=True) as connection:
         # The record cannot be emptied otherwise: it is append-only.
         connection.execute("SET session_replication_role = replica")
-        connection.execute("TRUNCATE signals, reasons, outcomes, unfinished, shard_leases")
+        connection.execute(
+            "TRUNCATE signals, signals_archived, reasons, outcomes, unfinished, shard_leases, ledger, "
+            "day_roots, integrity_checks, refusals"
+        )
         partitions = connection.execute(
-            "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'signals'::regclass"
+            "SELECT inhrelid::regclass::text FROM pg_inherits "
+            " WHERE inhparent IN ('signals'::regclass, 'signals_archived'::regclass)"
         ).fetchall()
         for (name,) in partitions:
             connection.execute(sql.SQL("DROP TABLE IF EXISTS {} CASCADE").format(sql.Identifier(name)))
@@ -173,10 +177,11 @@ def _signal(number: int = 0, **changes: Any) -> Signal:
         "bar_ts": ts - DAY_NS,
         "expires": ts + 30 * DAY_NS,
         "input_seq": 0,
-        "sha256": "aa",
         "prev_sha256": "",
     }
-    return Signal(**(fields | sell | changes))
+    fields |= sell | changes
+    identity = ("id", "symbol", "action", "entry", "target", "stop", "confidence", "strategy", "ts")
+    return Signal(**({"sha256": identity_sha256(**{name: fields[name] for name in identity})} | fields))
 
 
 def _bars(day: int, prices: dict[str, tuple[float, float, float, float]], interval: str = "1d") -> BarBatch:

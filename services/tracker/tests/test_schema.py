@@ -1,16 +1,26 @@
 """Migrations on the real Postgres: forward, back, and two at once."""
 
 import threading
+from collections.abc import Callable
+from importlib.resources import files
 
 import psycopg
 import pytest
 
+from heliograph.common.errors import PoisonError
 from heliograph.common.events import Signal
-from heliograph.tracker import schema
+from heliograph.common.service import Delivery
+from heliograph.tracker import leases, schema
 from heliograph.tracker.database import Database
-from heliograph.tracker.partitions import following, month_of, start_ns
+from heliograph.tracker.partitions import archive, following, month_of, preceding, start_ns
+from heliograph.tracker.rows import signal_row
+from heliograph.tracker.verification import Verification, VerifyQuery
 from heliograph.tracker.writer import Writer
 
+MIGRATIONS = sum(
+    file.name.endswith((".sql", ".py")) and not file.name.endswith(".rollback.sql")
+    for file in (files("heliograph.tracker") / "migrations").iterdir()
+)
 OURS = """SELECT c.relname FROM pg_class c WHERE relnamespace = 'public'::regnamespace
     AND relname NOT LIKE '%%yoyo%%' UNION ALL
     SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY 1"""
@@ -23,13 +33,13 @@ def objects(url: str) -> list[str]:
 
 def test_migrations_go_forward_and_back_and_forward(empty_database: str) -> None:
     assert objects(empty_database) == []
-    assert schema.migrate(empty_database) == 2
+    assert schema.migrate(empty_database) == MIGRATIONS
     made = objects(empty_database)
     assert {"signals", "reasons", "outcomes", "unfinished", "shard_leases", "refuse_change"} <= set(made)
     assert schema.migrate(empty_database) == 0
-    assert schema.roll_back(empty_database) == 2
+    assert schema.roll_back(empty_database) == MIGRATIONS
     assert objects(empty_database) == []
-    assert schema.migrate(empty_database) == 2
+    assert schema.migrate(empty_database) == MIGRATIONS
     assert objects(empty_database) == made
 
 
@@ -42,14 +52,14 @@ def test_replicas_that_start_together_migrate_once(empty_database: str) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(applied) == [0, 0, 0, 2]
+    assert sorted(applied) == [0, 0, 0, MIGRATIONS]
 
 
 def test_a_process_killed_while_migrating_does_not_block_the_next(empty_database: str) -> None:
     schema.migrate(empty_database)
     with psycopg.connect(empty_database) as connection:
         connection.execute("INSERT INTO yoyo_lock (locked, ctime, pid) VALUES (1, now(), 1)")
-    assert schema.roll_back(empty_database) == 2
+    assert schema.roll_back(empty_database) == MIGRATIONS
 
 
 @pytest.mark.parametrize("table", ["signals", "reasons", "outcomes"])
@@ -79,6 +89,63 @@ async def test_partitions_are_made_by_month_and_one_ahead(database: Database, wr
     assert await database.fetch("SELECT to_regclass('signals_y2019m02') IS NOT NULL") == [(True,)]
 
 
+async def test_old_months_are_archived_and_still_read(
+    database: Database,
+    writer: Writer,
+    make_signal: Callable[..., Signal],
+    deliver: Callable[..., Delivery],
+) -> None:
+    """January to April 2018, kept from March on; in February a signal is not finished."""
+    lease = await leases.take(database, 4, 1, "one")
+    made = [make_signal(1, ts=start_ns((2018, 1)) + 1)]
+    for n in range(2, 5):
+        made.append(make_signal(n, ts=start_ns((2018, n)) + n, prev_sha256=made[-1].sha256))
+    await writer.write(lease, [signal_row(lease, deliver(s, n)) for n, s in enumerate(made)])
+    ids = [s.id for s in made]
+    await database.fetch("DELETE FROM unfinished WHERE signal <> %s", (ids[1],))
+    april = start_ns((2018, 4)) + 1
+    async with database.connection() as connection:
+        assert await archive(connection, 2, april) == ["signals_y2018m01"]
+        assert await archive(connection, 2, april) == []
+    assert await database.fetch("SELECT id FROM signals_archived") == [(ids[0],)]
+    assert await database.fetch("SELECT id FROM every_signal ORDER BY ts") == [(i,) for i in ids]
+    page = await Verification(database).page(VerifyQuery(full=True))
+    assert (page.rows, page.findings) == (4, [])
+    for change in (
+        "DELETE FROM signals_archived",
+        "TRUNCATE signals_y2018m01",
+        "DELETE FROM signals_y2018m01",
+    ):
+        with pytest.raises(psycopg.errors.RestrictViolation):
+            await database.fetch(change)
+    late = make_signal(9, ts=start_ns((2018, 1)) + 9)
+    with pytest.raises(PoisonError, match="no partition"):
+        await writer.write(lease, [signal_row(lease, deliver(late, 9))])
+
+
+async def test_going_back_brings_archived_months_back(
+    empty_database: str, make_signal: Callable[..., Signal], deliver: Callable[..., Delivery]
+) -> None:
+    database = Database(empty_database, size=1, overflow=1)
+    await database.open()
+    writer = Writer(database, 10)
+    writer.start()
+    lease = await leases.take(database, 4, 1, "one")
+    signal = make_signal(1, ts=start_ns((2018, 1)))
+    await writer.write(lease, [signal_row(lease, deliver(signal, 1))])
+    await writer.close()
+    await database.fetch("DELETE FROM unfinished")
+    async with database.connection() as connection:
+        assert await archive(connection, 1, start_ns((2018, 2))) == ["signals_y2018m01"]
+    await database.close()
+    with psycopg.connect(empty_database) as connection:
+        script = files("heliograph.tracker") / "migrations" / "0005.partitions.rollback.sql"
+        connection.execute(script.read_text().encode())
+        assert connection.execute("SELECT id FROM signals").fetchall() == [(signal.id,)]
+        with pytest.raises(psycopg.errors.RestrictViolation):
+            connection.execute("DELETE FROM signals_y2018m01")
+
+
 @pytest.mark.parametrize(
     ("ts", "month"),
     [
@@ -90,4 +157,5 @@ async def test_partitions_are_made_by_month_and_one_ahead(database: Database, wr
 )
 def test_months(ts: int, month: tuple[int, int]) -> None:
     assert month_of(ts) == month
+    assert preceding(following(month)) == month
     assert start_ns(month) <= ts < start_ns(following(month)) or month == (2262, 4)

@@ -13,6 +13,7 @@ from heliograph.common.clock import SYSTEM_CLOCK
 from heliograph.common.config import load
 from heliograph.common.errors import ConfigError, HeliographError, InvariantError, UnavailableError
 from heliograph.common.events import BarBatch, DeadLetter, Event, Outcome, Reason, Signal, Vote, encode
+from heliograph.common.positions import Positions
 from heliograph.common.service import Context, Delivery
 from heliograph.common.shards import shard_of
 from heliograph.common.worker import DeadLetters, ShardWorker
@@ -138,7 +139,9 @@ async def test_a_bad_request_is_refused_by_name(
 @pytest.fixture
 async def working(tracker: TrackerService, bus: Bus) -> AsyncIterator[ShardWorker]:
     """The worker that the shell runs, for the shard of A."""
-    worker = ShardWorker(bus, tracker, SHARD, DeadLetters(bus, "tracker", 5), 16, lambda: None)
+    worker = ShardWorker(
+        bus, Positions(bus), tracker, SHARD, DeadLetters(bus, "tracker", 5), 16, lambda: None
+    )
     task = asyncio.create_task(worker.run())
     yield worker
     worker.stop()

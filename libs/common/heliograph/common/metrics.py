@@ -91,6 +91,15 @@ WRITE_SECONDS = Histogram(
     ["store"],
     buckets=SECONDS,
 )
+RECORD_REFUSALS = Counter(
+    "heliograph_record_refusals_total",
+    "Changes of the append-only record that were refused. Any: `heliograph verify`, and ask who it was.",
+)
+RECORD_FINDINGS = Gauge(
+    "heliograph_record_findings",
+    "What the newest check of the record found altered, deleted or foreign. Any: `heliograph verify --full`.",
+    ["kind"],
+)
 CACHE = Counter(
     "heliograph_cache_total",
     "Cache look-ups by result (hit, miss). Hits under 80 %: look at the TTL and the keys.",
@@ -112,4 +121,49 @@ CLIENTS = Gauge("heliograph_websocket_clients", "WebSocket clients connected to 
 FRAMES_SKIPPED = Counter(
     "heliograph_websocket_skipped_total",
     "Live messages that a slow client did not get. A steady rate: clients are slow, or the replay is fast.",
+)
+SPEND_DOLLARS = Counter(
+    "heliograph_spend_dollars_total",
+    "US dollars spent by this replica, by provider. Near the day's budgets: ask less, or raise them.",
+    ["provider"],
+)
+SPEND_DENIED = Counter(
+    "heliograph_spend_denied_total",
+    "Calls not made, because the day's budget or the window of calls was full. Many: raise it, or ask less.",
+    ["provider", "reason"],
+)
+SPEND_LOST = Counter(
+    "heliograph_spend_lost_total",
+    "Reservations whose process died before it settled them; each counts its estimate. Any: a crash.",
+    ["provider"],
+)
+SPEND_ALONE = Gauge(
+    "heliograph_spend_alone",
+    "1 while this replica spends only its share of the budgets. Over two minutes: look at Redis.",
+)
+MODEL_CALLS = Counter(
+    "heliograph_model_calls_total",
+    "Calls to language models by provider, purpose and result. Failures over 5 %: look at the provider.",
+    ["provider", "purpose", "result"],
+)
+MODEL_SECONDS = Histogram(
+    "heliograph_model_seconds",
+    "Time of a successful call to a language model. A rising p95 hedges more calls, which cost more.",
+    ["provider"],
+    buckets=SECONDS,
+)
+MODEL_TOKENS = Counter(
+    "heliograph_model_tokens_total",
+    "Tokens of language models by provider and kind (input, cached, output).",
+    ["provider", "kind"],
+)
+MODEL_HEDGES = Counter(
+    "heliograph_model_hedges_total",
+    "Questions put to a second provider because the first was slow. Over 10 %: the first one is too slow.",
+    ["provider"],
+)
+KEYS_REFUSED = Counter(
+    "heliograph_keys_refused_total",
+    "Keys that a provider has refused; the next one is used. Any: replace the key, see the log for its name.",
+    ["provider"],
 )

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 
 import psycopg
 import structlog
+from psycopg import sql
 from psycopg_pool import AsyncConnectionPool
 
 from heliograph.common.errors import UnavailableError
@@ -107,7 +108,7 @@ class Database:
                 yield connection
 
     async def fetch(
-        self, query: LiteralString, parameters: Sequence[object] | Mapping[str, object] = ()
+        self, query: LiteralString | sql.Composed, parameters: Sequence[object] | Mapping[str, object] = ()
     ) -> list[tuple[Any, ...]]:
         """All rows of a statement; one that takes over a second is logged.
 
@@ -120,7 +121,8 @@ class Database:
             rows = await cursor.fetchall() if cursor.description else []
         seconds = time.perf_counter() - started
         if seconds > SLOW_S:
-            await log.awarning("slow query", seconds=round(seconds, 3), query=" ".join(query.split())[:SHOWN])
+            text = query if isinstance(query, str) else query.as_string()
+            await log.awarning("slow query", seconds=round(seconds, 3), query=" ".join(text.split())[:SHOWN])
         return rows
 
     async def ping(self) -> None:

@@ -1,14 +1,12 @@
-"""The monthly partitions of `signals`, made a month ahead of the rows."""
+"""Monthly partitions of `signals`, made a month ahead of the rows; old ones leave for `signals_archived`."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from psycopg import sql
-
 from heliograph.common.clock import NANOSECONDS
 from heliograph.tracker.database import Connection
+from heliograph.tracker.rows import MAX_TS
 
-PARTITION_LOCK = 0x6865_6C69_6F02
 DECEMBER = 12
 
 Month = tuple[int, int]
@@ -26,9 +24,20 @@ def following(month: Month) -> Month:
     return (year + 1, 1) if number == DECEMBER else (year, number + 1)
 
 
+def preceding(month: Month) -> Month:
+    """The month before."""
+    year, number = month
+    return (year - 1, DECEMBER) if number == 1 else (year, number - 1)
+
+
+def name_of(month: Month) -> str:
+    """The name of a month's partition."""
+    return f"signals_y{month[0]:04}m{month[1]:02}"
+
+
 def start_ns(month: Month) -> int:
-    """The first nanosecond of a month."""
-    return int(datetime(*month, 1, tzinfo=UTC).timestamp()) * NANOSECONDS
+    """The first nanosecond of a month, or the last one that there is."""
+    return min(int(datetime(*month, 1, tzinfo=UTC).timestamp()) * NANOSECONDS, MAX_TS)
 
 
 class Partitions:
@@ -52,20 +61,39 @@ class Partitions:
 
 
 async def make(connection: Connection, month: Month) -> None:
-    """Make and attach one month. Attaching does not block writers, as CREATE … PARTITION OF would."""
-    name = sql.Identifier(f"signals_y{month[0]}m{month[1]:02}")
-    async with connection.transaction():
-        await connection.execute("SELECT pg_advisory_xact_lock(%s)", (PARTITION_LOCK,))
-        found = await connection.execute(
-            sql.SQL("SELECT to_regclass({})").format(sql.Literal(name.as_string(connection)))
-        )
-        if await found.fetchone() != (None,):
-            return
-        await connection.execute(
-            sql.SQL("CREATE TABLE {} (LIKE signals INCLUDING DEFAULTS INCLUDING CONSTRAINTS)").format(name)
-        )
-        await connection.execute(
-            sql.SQL("ALTER TABLE signals ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})").format(
-                name, sql.Literal(start_ns(month)), sql.Literal(start_ns(following(month)))
+    """Make and attach one month, where it is missing. Attaching does not block writers."""
+    await connection.execute(
+        "SELECT make_signals_partition(%s, %s, %s)",
+        (name_of(month), start_ns(month), start_ns(following(month))),
+    )
+
+
+async def archive(connection: Connection, keep: int, now_ns: int) -> list[str]:
+    """Move months out of the working table but for the newest `keep` up to now; the names of those moved.
+
+    A month with a signal that is not finished stays. What was moved is still read, through `every_signal`.
+
+    Raises:
+        psycopg.errors.LockNotAvailable: a long reader is in the way: try again later.
+    """
+    first = month_of(now_ns)
+    for _ in range(keep - 1):
+        first = preceding(first)
+    rows = await connection.execute(
+        """SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+        WHERE i.inhparent = 'signals'::regclass AND c.relname < %s ORDER BY 1""",
+        (name_of(first),),
+    )
+    moved = []
+    for (name,) in await rows.fetchall():
+        month = int(name[9:13]), int(name[14:16])
+        bounds = start_ns(month), start_ns(following(month))
+        for step in (1, 2):
+            found = await connection.execute(
+                "SELECT archive_signals_partition(%s, %s, %s, %s)", (name, *bounds, step)
             )
-        )
+            if await found.fetchone() != (True,):
+                break
+        else:
+            moved.append(name)
+    return moved

@@ -8,12 +8,15 @@ import msgspec
 from heliograph.common.bus import Bus
 from heliograph.common.errors import InputError
 from heliograph.common.subjects import check_symbol
+from heliograph.tracker import refusals
 from heliograph.tracker.database import Database
+from heliograph.tracker.refusals import Refusal
 from heliograph.tracker.rows import MAX_TS
+from heliograph.tracker.verification import Verification, VerifyQuery
 
 GROUP = "tracker"
 SHOWN = 200
-JOINED: Final = """s.payload, r.payload, o.payload FROM signals s
+JOINED: Final = """s.payload, r.payload, o.payload FROM every_signal s
     LEFT JOIN reasons r ON r.signal = s.id LEFT JOIN outcomes o ON o.signal = s.id"""
 
 
@@ -56,6 +59,19 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     due_without_outcome: int
 
 
+class RefusalsQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest refused changes of the record."""
+
+    limit: Annotated[int, msgspec.Meta(ge=0, le=refusals.SHOWN_MOST)] = 20
+
+
+class Refusals(msgspec.Struct, frozen=True, kw_only=True):
+    """How many changes were ever refused, and the newest of them."""
+
+    total: int
+    newest: list[Refusal]
+
+
 class Queries:
     """The answers, from the database."""
 
@@ -68,6 +84,8 @@ class Queries:
             ("signals", _answering(SignalsQuery, self.signals)),
             ("signal", _answering(SignalQuery, self.signal)),
             ("stats", _answering(StatsQuery, self.stats)),
+            ("verify", _answering(VerifyQuery, Verification(self._database).page)),
+            ("refusals", _answering(RefusalsQuery, self.refusals)),
         ):
             await bus.respond(f"query.tracker.{name}", answer, queue=GROUP)
 
@@ -102,6 +120,16 @@ class Queries:
             raise InputError(f"id: {query.id!r}, expected the id of a signal")
         return _joined(*rows[0])
 
+    async def refusals(self, query: RefusalsQuery) -> Refusals:
+        """Refused changes, those of this moment included.
+
+        Raises:
+            UnavailableError: Postgres is away.
+        """
+        await refusals.collect(self._database)
+        total, newest = await refusals.newest(self._database, query.limit)
+        return Refusals(total=total, newest=newest)
+
     async def stats(self, _: StatsQuery) -> Stats:
         """Counts of the record, all of one moment.
 
@@ -118,10 +146,10 @@ class Queries:
                 SELECT s.symbol, s.expires FROM unfinished u JOIN signals s ON s.id = u.signal AND s.ts = u.ts
                 WHERE NOT EXISTS (SELECT FROM outcomes o WHERE o.signal = u.signal)
             )
-            SELECT (SELECT count(*) FROM signals), (SELECT count(*) FROM opened), wins, losses, expired,
+            SELECT (SELECT count(*) FROM every_signal), (SELECT count(*) FROM opened), wins, losses, expired,
                 (SELECT count(*) FROM reasons), outcomes,
                 (SELECT count(*) FROM opened p WHERE
-                    EXISTS (SELECT FROM signals s WHERE s.symbol = p.symbol AND s.ts >= p.expires)
+                    EXISTS (SELECT FROM every_signal s WHERE s.symbol = p.symbol AND s.ts >= p.expires)
                     OR EXISTS (SELECT FROM outcomes o WHERE o.symbol = p.symbol AND o.ts >= p.expires))
             FROM ended"""
         )

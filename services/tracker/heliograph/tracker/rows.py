@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from heliograph.common.errors import PoisonError
-from heliograph.common.events import Event, Outcome, Reason, Signal, Vote
+from heliograph.common.events import Event, Outcome, Reason, Signal, Vote, identity_sha256
 from heliograph.common.service import Delivery
 from heliograph.tracker.leases import Lease
 from heliograph.tracker.record import StoredOutcome
@@ -23,13 +23,22 @@ class Row(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table of the record: the columns taken from the event, and those that the tracker adds."""
+    """A table of the record: the columns taken from the event, and those that the tracker adds.
+
+    `key` tells its rows apart; `place` is the stream's sequence that they are in order of, shard by shard.
+    """
 
     name: str
     key: str
+    place: str
     conflict: tuple[str, ...]
     fields: tuple[str, ...]
     added: tuple[str, ...]
+
+    @property
+    def view(self) -> str:
+        """What holds all of its rows, the archived ones included."""
+        return "every_signal" if self.name == "signals" else self.name
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -47,6 +56,7 @@ TABLES = {
         Table(
             "signals",
             "id",
+            "stream_seq",
             ("id", "ts"),
             _fields(Signal),
             ("shards", "shard", "stream_seq", "traceparent", "payload"),
@@ -54,24 +64,48 @@ TABLES = {
         Table(
             "reasons",
             "signal",
+            "stream_seq",
             ("signal",),
             _fields(Reason),
             ("shards", "shard", "stream_seq", "traceparent", "payload"),
         ),
         Table(
-            "outcomes", "signal", ("signal",), _fields(Outcome), ("shards", "shard", "traceparent", "payload")
+            "outcomes",
+            "signal",
+            "input_seq",
+            ("signal",),
+            _fields(Outcome),
+            ("shards", "shard", "traceparent", "payload"),
         ),
     )
 }
+
+
+def signal_sha256(signal: Signal) -> str:
+    """The hash over a signal's identity fields that it must carry."""
+    return identity_sha256(
+        id=signal.id,
+        symbol=signal.symbol,
+        action=signal.action,
+        entry=signal.entry,
+        target=signal.target,
+        stop=signal.stop,
+        confidence=signal.confidence,
+        strategy=signal.strategy,
+        ts=signal.ts,
+    )
 
 
 def signal_row(lease: Lease, delivery: Delivery) -> Row:
     """The row of a signal.
 
     Raises:
-        PoisonError: its time is not one that a partition can be made for.
+        PoisonError: its time is not one that a partition can be made for, or its `sha256` is not its own.
     """
     signal: Signal = delivery.event
+    expected = signal_sha256(signal)
+    if signal.sha256 != expected:
+        raise PoisonError(f"sha256: {signal.sha256!r} of signal {signal.id}, expected {expected!r}")
     if not 0 <= signal.ts <= MAX_TS:
         raise PoisonError(f"ts: {signal.ts} of signal {signal.id}, expected nanoseconds from 0 to {MAX_TS}")
     return _delivered("signals", signal.id, lease, delivery)

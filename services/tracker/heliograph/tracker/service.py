@@ -9,6 +9,7 @@ from heliograph.common.service import Context, Source
 from heliograph.tracker.calibration.answers import CalibrationAnswers
 from heliograph.tracker.calibration.trainer import Trainer
 from heliograph.tracker.database import Database
+from heliograph.tracker.integrity import Integrity
 from heliograph.tracker.processor import INPUT, TrackerProcessor
 from heliograph.tracker.queries import Queries
 from heliograph.tracker.settings import TrackerSettings
@@ -29,6 +30,7 @@ class TrackerService:
     def __init__(self) -> None:
         self._parts: tuple[Context, TrackerSettings, Database, Writer] | None = None
         self._processors: dict[int, TrackerProcessor] = {}
+        self._integrity: Integrity | None = None
         self._trainer: Trainer | None = None
 
     async def start(self, context: Context) -> None:
@@ -51,6 +53,8 @@ class TrackerService:
         await CalibrationAnswers(database, settings.calibration_days).register(context.bus)
         self._trainer = Trainer(database, context.bus, settings)
         self._trainer.start()
+        self._integrity = Integrity(database, settings, context.clock)
+        self._integrity.start()
         self._parts = context, settings, database, writer
 
     def processor(self, shard: int) -> TrackerProcessor:
@@ -88,12 +92,15 @@ class TrackerService:
             "rows": writer.rows,
             "transactions": writer.transactions,
             "pool": database.stats(),
+            "integrity": self._integrity.status() if self._integrity else {},
         }
 
     async def stop(self) -> None:
-        """Stop the training and close the database."""
+        """Stop the training and the checks, and close the database."""
         if self._trainer is not None:
             await self._trainer.close()
+        if self._integrity is not None:
+            await self._integrity.close()
         if self._parts is not None:
             _, _, database, writer = self._parts
             await writer.close()

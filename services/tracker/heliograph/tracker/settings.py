@@ -19,6 +19,19 @@ class TrackerSettings(Settings):
     write_rows: int = Field(1000, ge=1, le=100_000, description="rows in one write transaction at most")
     recent_batches: int = Field(512, ge=1, description="bar batches of a shard kept for late signals")
     recent_bytes: int = Field(4 << 20, ge=1, description="bytes of them, a shard")
+    signals_months: int = Field(
+        0,
+        ge=0,
+        le=1200,
+        description="months in the working table of signals, older ones are archived; 0: all",
+    )
+    sample_check_s: float = Field(
+        3600, gt=0, le=86_400, description="seconds between checks of a sample of the record"
+    )
+    sample_rows: int = Field(1000, ge=1, le=100_000, description="rows in such a sample")
+    full_check_s: float = Field(
+        86_400, gt=0, le=604_800, description="seconds between checks of all the record"
+    )
     slippage_percent: float = Field(0.05, ge=0, le=100, description="of entry, a round trip")
     spread_percent: float = Field(0.02, ge=0, le=100, description="of entry, a round trip")
     commission_percent: float = Field(0.1, ge=0, le=100, description="of entry, a round trip")

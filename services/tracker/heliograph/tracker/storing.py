@@ -2,6 +2,8 @@
 
 Many rows go by COPY into a staging table of the session and from there into the record; few rows go as VALUES
 in two round trips to the server, since on a busy machine each round trip waits for its turn on the processor.
+
+The statement that inserts rows also seals them: one block of the ledger a shard (see `ledger`).
 """
 
 import itertools
@@ -18,7 +20,7 @@ FEW = 16
 """Up to so many rows VALUES are quicker than COPY."""
 AFTER_SIGNALS = sql.SQL(
     """, followed AS (INSERT INTO unfinished (signal, ts, shards, shard)
-    SELECT id, ts, shards, shard FROM stored)"""
+    SELECT key, ts, shards, shard FROM stored)"""
 )
 """A new signal is unfinished business from the moment it is stored."""
 
@@ -34,17 +36,41 @@ def _stage(table: Table) -> sql.Identifier:
     return sql.Identifier(f"staged_{table.name}")
 
 
+SEALED = """, members AS (
+    SELECT shards, shard, array_agg(key ORDER BY place, key) AS keys,
+        array_agg(place ORDER BY place, key) AS places, string_agg(digest, '' ORDER BY place, key) AS digests
+    FROM stored GROUP BY shards, shard
+), blocks AS (
+    SELECT {record} AS record, m.*, coalesce(head.number, 0) + 1 AS number,
+        coalesce(head.link, '') AS previous
+    FROM members m LEFT JOIN LATERAL (
+        SELECT number, link FROM ledger l
+        WHERE l.record = {record} AND l.shards = m.shards AND l.shard = m.shard ORDER BY number DESC LIMIT 1
+    ) AS head ON true
+), sealed AS (
+    INSERT INTO ledger (record, shards, shard, number, previous, link, keys, places, digests)
+    SELECT record, shards, shard, number, previous,
+        block_link(record, shards, shard, number, previous, keys, places, digests), keys, places, digests
+    FROM blocks
+)"""
+
+
 def _insert(table: Table, source: sql.Composed) -> sql.Composed:
     return sql.SQL(
-        """WITH stored AS (INSERT INTO {} ({}) {} ON CONFLICT ({}) DO NOTHING RETURNING *){}
-        SELECT {} FROM stored"""
+        """WITH stored AS (INSERT INTO {name} ({columns}) {source} ON CONFLICT ({conflict}) DO NOTHING
+        RETURNING {key} AS key, ts, shards, shard, {place} AS place,
+            row_digest(traceparent, payload) AS digest)
+        {followed}{sealed}
+        SELECT key FROM stored"""
     ).format(
-        sql.Identifier(table.name),
-        _identifiers(table.columns),
-        source,
-        _identifiers(table.conflict),
-        AFTER_SIGNALS if table.name == "signals" else sql.SQL(""),
-        sql.Identifier(table.key),
+        name=sql.Identifier(table.name),
+        columns=_identifiers(table.columns),
+        source=source,
+        conflict=_identifiers(table.conflict),
+        key=sql.Identifier(table.key),
+        place=sql.Identifier(table.place),
+        followed=AFTER_SIGNALS if table.name == "signals" else sql.SQL(""),
+        sealed=sql.SQL(SEALED).format(record=sql.Literal(table.name)),
     )
 
 
