@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-BENCHMARKS = ("kernel", "burst", "sustained", "latency", "startup", "postgres", "clickhouse")
+BENCHMARKS = ("kernel", "burst", "sustained", "latency", "startup", "postgres", "clickhouse", "calibration")
 
 
 def main() -> int:
