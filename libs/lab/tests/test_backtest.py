@@ -58,6 +58,10 @@ def test_it_gives_the_signals_of_the_stack_on_the_sample(whole: Result) -> None:
     assert whole.bars + sum(whole.refused.values()) == 142_772
 
 
+def test_by_columns_or_batch_by_batch_the_sample_is_the_same(whole: Result, sample: Path) -> None:
+    assert facts(run(job(sample, live=True))) == facts(whole)
+
+
 def test_every_signal_of_the_sample_is_won_lost_expired_or_still_young(whole: Result) -> None:
     trades = whole.trades
     still = trades["result"] == 0

@@ -12,8 +12,10 @@ import numpy as np
 
 from heliograph.common.errors import InputError
 from heliograph.common.shards import DEFAULT_SHARDS
+from heliograph.fetcher.load import Replay
 from heliograph.lab import trades as records
-from heliograph.lab.bars import bars_of
+from heliograph.lab.bars import Bars, bars_of
+from heliograph.lab.columnar import run_columnar
 from heliograph.lab.folder import CHUNK, Folder
 from heliograph.lab.ledger import Ledger, merge, post
 from heliograph.lab.live import run_live
@@ -33,6 +35,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         period: signals of it are counted; bars before it warm the engine up, bars after it are not read.
         costs: of a round trip.
         shards: as the live path would have; no figure depends on it.
+        live: batch by batch through the objects that the services run, rather than by columns; slower, and
+            the figures are the same.
     """
 
     folder: Path
@@ -40,6 +44,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     period: Period = Period()
     costs: Costs = Costs()
     shards: int = DEFAULT_SHARDS
+    live: bool = False
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,8 +142,7 @@ def run_part(job: Job, folder: Folder, symbols: Sequence[str]) -> Part:
     """Run the engines over some symbols."""
     replay = folder.replay(symbols, job.shards, job.period.end)
     bars = bars_of(replay)
-    signals, outcomes = run_live(replay, job.shards, job.strategy, job.costs)
-    trades = trades_of(signals, outcomes, bars, job.strategy.sources)
+    trades = decided(job, replay, bars)
     trades = trades[trades["bar_ts"] >= job.period.start]
     return Part(
         symbols=bars.symbols,
@@ -151,6 +155,14 @@ def run_part(job: Job, folder: Folder, symbols: Sequence[str]) -> Part:
         ids=records.ids(trades, bars, job.strategy.name),
         ledger=post(trades, bars, job.period.start, job.costs),
     )
+
+
+def decided(job: Job, replay: Replay, bars: Bars) -> Trades:
+    """All signals of some symbols with their outcomes."""
+    if not job.live:
+        return run_columnar(bars, job.strategy, job.costs)
+    signals, outcomes = run_live(replay, job.shards, job.strategy, job.costs)
+    return trades_of(signals, outcomes, bars, job.strategy.sources)
 
 
 def together(parts: Iterable[Part], sources: int) -> Result:

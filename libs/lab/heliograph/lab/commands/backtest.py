@@ -1,5 +1,9 @@
 """`heliograph backtest`: the live engines over a folder of bars, and what it comes to."""
 
+from typing import Annotated
+
+from cyclopts import Parameter
+
 from heliograph.lab.backtest import Job, run
 from heliograph.lab.commands.options import (
     Chunk,
@@ -27,13 +31,16 @@ def backtest(
     json: Json = False,
     chunk: Chunk = CHUNK,
     workers: Workers = 1,
+    live: Annotated[
+        bool, Parameter(negative="", help="Batch by batch as the services do: slower, the same figures.")
+    ] = False,
 ) -> int:
     """Run the live engines over a folder of bars and say what its signals came to, after costs.
 
     The ids of the signals are those of `heliograph up --once` on the same folder.
     """
     check_sizes(chunk, workers)
-    job = Job(folder=folder, strategy=chosen_strategy(weights), period=period_of(from_, to))
+    job = Job(folder=folder, strategy=chosen_strategy(weights), period=period_of(from_, to), live=live)
     with progress("backtest", "symbols") as report:
         result = run(job, chunk=chunk, workers=workers, report=report)
     summary = summarise(job, result)
