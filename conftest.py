@@ -1,4 +1,4 @@
-"""Fixtures for every test: the real NATS server, and waiting without sleeping."""
+"""Fixtures for every test: the real NATS server, a real Redis, and waiting without sleeping."""
 
 import asyncio
 import os
@@ -58,6 +58,43 @@ class NatsServer:
             self.process = None
 
 
+class RedisServer:
+    """A real redis-server on loopback that a test may kill and start again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self._port = free.getsockname()[1]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where clients connect."""
+        return f"redis://127.0.0.1:{self._port}/0"
+
+    def start(self) -> None:
+        """Start it and wait until it takes connections."""
+        binary = str(Path(sys.executable).with_name("redis-server"))
+        options = ["--port", str(self._port), "--bind", "127.0.0.1", "--dir", str(self._folder), "--save", ""]
+        self._process = subprocess.Popen([binary, *options], stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self._port), 0.2).close()
+                return
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10)
+            self._process = None
+
+
 @pytest.fixture(autouse=True)
 def logging_as_it_was() -> Iterator[None]:
     """Leave no test's logging to the next: a command that runs in the test's process sets it up."""
@@ -89,6 +126,15 @@ async def bus(nats_settings: Settings) -> AsyncIterator[Bus]:
     await connected.ensure_streams()
     yield connected
     await connected.close()
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A real Redis with an empty store."""
+    server = RedisServer(tmp_path)
+    server.start()
+    yield server
+    server.kill()
 
 
 @pytest.fixture

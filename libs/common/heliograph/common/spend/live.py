@@ -1,0 +1,17 @@
+"""How many replicas of a service live, by their heartbeats."""
+
+from heliograph.common.bus import Bus
+from heliograph.common.clock import NANOSECONDS
+from heliograph.common.errors import UnavailableError
+from heliograph.common.members import MEMBERS
+
+
+async def live_members(bus: Bus, service: str, ttl_s: float) -> int | None:
+    """The members whose heartbeat is not older than the newest by their time to live; None if not known."""
+    prefix = f"$KV.{MEMBERS}.{service}."
+    try:
+        found = await bus.last_of_each(f"KV_{MEMBERS}", prefix + "*")
+    except UnavailableError:
+        return None
+    beats = [entry.time_ns for entry in found if "KV-Operation" not in entry.headers]
+    return sum(max(beats) - beat <= ttl_s * NANOSECONDS for beat in beats) if beats else None
