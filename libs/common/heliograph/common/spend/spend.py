@@ -265,16 +265,20 @@ class Spend:
             try:
                 for books in list(self._books.values()):
                     await self._meet(shared, books, self._today())
-                    for name, day in list(books.days.items()):
-                        for call in list(day.unsettled):
-                            await self._settle(shared, books, name, call)
+                if not self._connected:
+                    await self._distrust("redis is back")
+                    self._connected = True
+                await self._settle_rest(shared)
             except LOST as error:
                 if self._connected:
                     await self._lost(repr(error))
-                continue
-            if not self._connected:
-                await self._distrust("redis is back")
-                self._connected = True
+
+    async def _settle_rest(self, shared: SharedSpend) -> None:
+        """Settle in Redis what could only be settled here."""
+        for books in list(self._books.values()):
+            for name, day in list(books.days.items()):
+                for call in list(day.unsettled):
+                    await self._settle(shared, books, name, call)
 
 
 def _before(day: str, days: int) -> str:
