@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests.running import Running, Summary, same
 
-SAMPLE_SIGNALS = "8cdb93ba081596bacac5503f12fd8924d5ef6a9fad6ba0f75e19292d3c500a98"
+SAMPLE_SIGNALS = "3ec8ece6edaf626a26bbad6b36e20c26d05193de5a029081da068214b7e30bbc"
 """`signals_sha256` of the sample with the default strategy; a change of it is a change of the decisions."""
 
 pytestmark = pytest.mark.timeout(400)

@@ -28,7 +28,7 @@ from heliograph.consensus.settings import ConsensusSettings
 
 SHARD = 1
 SYMBOLS = ["AAPL", "BRK.B", "BTC/USD", "A B"]
-STRATEGY = "default@1"
+STRATEGY = "default@2"
 Walk = Callable[..., list[BarBatch]]
 
 

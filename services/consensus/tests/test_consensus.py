@@ -25,17 +25,17 @@ Cast = tuple[int, float]
 SILENT: Cast = (ABSTAIN, 0.0)
 
 
-def symbol_with(trend: Cast, technical: Cast, bars: int = 200) -> Symbol:
+def symbol_with(trend: Cast, technical: Cast, bars: int = 200, swing: Cast = SILENT) -> Symbol:
     symbol: Symbol = blank(1).view(np.recarray)[0]
     symbol.bars = bars
-    symbol.direction[:] = trend[0], technical[0]
-    symbol.confidence[:] = trend[1], technical[1]
+    symbol.direction[:] = trend[0], technical[0], swing[0]
+    symbol.confidence[:] = trend[1], technical[1], swing[1]
     return symbol
 
 
-def table_of(trend: float, technical: float) -> Table:
+def table_of(trend: float, technical: float, swing: float = 0.0) -> Table:
     table = np.zeros(1, TABLE)
-    table["weights"] = np.array([trend, technical]) / (trend + technical)
+    table["weights"] = np.array([trend, technical, swing]) / (trend + technical + swing)
     found: Table = table.view(np.recarray)[0]
     return found
 
@@ -159,5 +159,5 @@ def test_the_default_table_is_normalised_over_the_configured_sources() -> None:
     table = Weights().table(SOURCES)
     assert table.shape == (len(VIEWS), len(SOURCES))
     np.testing.assert_allclose(table.sum(axis=1), 1.0)
-    np.testing.assert_allclose(table[TRENDING], [0.55 / 0.80, 0.25 / 0.80])
-    np.testing.assert_allclose(Weights().table(["technical"]), [[0, 1]] * len(VIEWS))
+    np.testing.assert_allclose(table[TRENDING], [0.55, 0.25, 0.20])
+    np.testing.assert_allclose(Weights().table(["technical"]), [[0, 1, 0]] * len(VIEWS))

@@ -198,7 +198,7 @@ def test_every_signal_is_whole(walk: Walk, seed: int) -> None:
     previous = ""
     for signal in run(walk(seed, SYMBOLS, BARS)):
         assert signal.id == derive_id(
-            "signal", signal.symbol, signal.action, "default@1", "1h", signal.bar_ts
+            "signal", signal.symbol, signal.action, "default@2", "1h", signal.bar_ts
         )
         assert signal.prev_sha256 == previous
         previous = signal.sha256

@@ -16,7 +16,7 @@ def test_the_sample_gives_its_signals(sample: list[BarBatch]) -> None:
     for seq, batch in enumerate(sample, 1):
         ids += [signal.id for signal in engine.apply(batch, seq)]
     found = {
-        "strategy": "default@1",
+        "strategy": "default@2",
         "counts": engine.counts,
         "open": engine.open_signals,
         "ids_sha256": hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest(),

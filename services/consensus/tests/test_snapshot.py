@@ -42,14 +42,14 @@ def test_a_cut_snapshot_is_found(engine: Engine, cut: int) -> None:
 
 def test_another_version_is_told(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     data = engine.snapshot()
-    monkeypatch.setattr(snapshot, "VERSION", 2)
-    with pytest.raises(InputError, match="version 1, expected 2"):
+    monkeypatch.setattr(snapshot, "VERSION", 3)
+    with pytest.raises(InputError, match="version 2, expected 3"):
         Engine().restore(data)
 
 
 def test_another_layout_is_told(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     data = engine.snapshot()
-    monkeypatch.setattr(snapshot, "SOURCES", ("trend", "technical", "swing"))
+    monkeypatch.setattr(snapshot, "SOURCES", ("trend", "technical"))
     with pytest.raises(InputError, match="layout"):
         Engine().restore(data)
 

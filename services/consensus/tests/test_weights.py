@@ -7,7 +7,7 @@ import pytest
 from heliograph.common.config import load
 from heliograph.common.errors import ConfigError, InputError
 from heliograph.consensus.engine.rules import Rules
-from heliograph.consensus.engine.weights import DEFAULT_VIEWS, Weights
+from heliograph.consensus.engine.weights import Weights
 from heliograph.consensus.settings import ConsensusSettings
 
 
@@ -39,7 +39,7 @@ def test_a_view_without_any_weight() -> None:
 
 
 def test_a_sum_off_one_is_a_warning() -> None:
-    assert Weights(views=DEFAULT_VIEWS).warnings() == []
+    assert Weights().warnings() == []
     assert Weights(views={"TRENDING": {"trend": 0.5, "technical": 0.46}}).warnings() == []
     off = Weights(views={"TRENDING": {"trend": 0.5, "technical": 0.4}})
     assert off.warnings() == ["weights.TRENDING: sum 0.900, expected 1 (they are normalised)"]
@@ -69,7 +69,7 @@ def test_wrong_settings(monkeypatch: pytest.MonkeyPatch, environment: dict[str, 
 
 def test_settings_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HELIOGRAPH_RULES", '{"gate": 80, "tick": 0.05}')
-    monkeypatch.setenv("HELIOGRAPH_STRATEGY_VERSION", "2")
+    monkeypatch.setenv("HELIOGRAPH_STRATEGY_VERSION", "7")
     settings = load(ConsensusSettings)
     assert settings.rules == Rules(gate=80, tick=0.05)
-    assert settings.table().strategy == "default@2"
+    assert settings.table().strategy == "default@7"

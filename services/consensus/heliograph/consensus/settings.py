@@ -20,11 +20,15 @@ class ConsensusSettings(Settings):
 
     sources: tuple[str, ...] = Field(SOURCES, description="the sources that have a vote")
     strategy: str = Field("default", description="name of the weights, part of each signal's id")
-    strategy_version: str = Field("1", description="version of the weights, part of each signal's id")
+    strategy_version: str = Field("2", description="version of the weights, part of each signal's id")
     weights: dict[str, dict[str, float]] = Field(
         {}, description="view → source → weight; others are defaults"
     )
     rules: Rules = Rules()
+    benchmark: str = Field(
+        "",
+        description="symbol that the swing source takes relative strength over, in shards that get its bars",
+    )
     checkpoint_batches: int = Field(
         500, ge=1, description="batches of bars between two checkpoints of a shard"
     )
@@ -52,4 +56,4 @@ class ConsensusSettings(Settings):
         Raises:
             InputError: the weights do not fit the sources.
         """
-        return Engine(self.table(), self.rules, self.sources)
+        return Engine(self.table(), self.rules, self.sources, benchmark=self.benchmark)

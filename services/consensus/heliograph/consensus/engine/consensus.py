@@ -14,9 +14,7 @@ from heliograph.consensus.engine.layout import (
     Table,
 )
 from heliograph.consensus.engine.rules import Rules
-
-EXACT = 1e-9
-"""A figure this near to a threshold has reached it: points decide, not the rounding of a weight."""
+from heliograph.consensus.engine.votes import EXACT
 
 
 @compiled

@@ -13,12 +13,15 @@ from heliograph.consensus.engine.layout import (
     ABSTAIN,
     COUNTS,
     DECISION,
+    MINIMUM_BARS,
     REGIMES,
     SOURCES,
+    SWING,
     TABLE,
     VIEWS,
     Decision,
 )
+from heliograph.consensus.engine.picture import SwingPicture, picture_of
 from heliograph.consensus.engine.rules import Rules
 from heliograph.consensus.engine.state import State
 from heliograph.consensus.engine.weights import Weights
@@ -38,7 +41,12 @@ class Engine:
     """
 
     def __init__(
-        self, weights: Weights | None = None, rules: Rules | None = None, sources: Sequence[str] = SOURCES
+        self,
+        weights: Weights | None = None,
+        rules: Rules | None = None,
+        sources: Sequence[str] = SOURCES,
+        *,
+        benchmark: str = "",
     ) -> None:
         chosen = weights or Weights()
         self._strategy = chosen.strategy
@@ -46,6 +54,8 @@ class Engine:
         self.table["weights"] = chosen.table(sources)
         self.rules = (rules or Rules()).record()
         self.state = State()
+        self._benchmark = benchmark
+        self._place_benchmark()
         self._decisions = np.zeros(0, DECISION)
         self.seq = 0
         """INPUT sequence of the newest batch taken."""
@@ -164,6 +174,20 @@ class Engine:
             if weight > 0 and direction != ABSTAIN
         ]
 
+    def _place_benchmark(self) -> None:
+        """Tell the kernel the benchmark's row; it has one from the beginning, so that its place stays."""
+        self.table["benchmark"] = self.state.rows_of([self._benchmark])[0] if self._benchmark else -1
+
+    def swing(self, symbol: str) -> SwingPicture | None:
+        """What the swing source sees of a symbol's newest bar; None while it has too few bars."""
+        row = self.state.row_of(symbol)
+        if row is None or self.state.symbols["bars"][row] < MINIMUM_BARS[SWING]:
+            return None
+        records = self.state.symbols.view(np.recarray)
+        benchmark = int(self.table["benchmark"][0])
+        other = benchmark if benchmark >= 0 else row
+        return picture_of(records[row], records[other], self.rules.view(np.recarray)[0])
+
     def snapshot(self) -> bytes:
         """Everything it knows; the same bytes for the same state."""
         return snapshot.pack(self.state, self.seq, self.head)
@@ -175,6 +199,7 @@ class Engine:
             InputError: the snapshot is damaged, or of another version; nothing has changed.
         """
         self.state, self.seq, self.head = snapshot.unpack(data)
+        self._place_benchmark()
 
 
 def warm() -> None:

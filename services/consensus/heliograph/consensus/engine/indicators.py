@@ -7,12 +7,13 @@ ATR are seeded as TA-Lib seeds them. Standard deviations are of the sample (n âˆ
 import math
 
 from heliograph.consensus.engine.compilation import compiled
-from heliograph.consensus.engine.layout import CLOSES, RETURNS, VOLUMES, Floats, Symbol
+from heliograph.consensus.engine.layout import AVERAGES, CLOSES, EXTREMES, VOLUMES, Floats, Symbol
 
 WILDER = 14
 FAST = 12
 SLOW = 26
 SMOOTH = 9
+EMA = 20
 FIRST_SIGNAL = SLOW + SMOOTH - 1
 ROUNDING = 1e-12
 """Relative difference under which two figures are equal: noise of rounding must not take a side."""
@@ -35,33 +36,43 @@ def side_of(value: float, reference: float, scale: float) -> int:
 @compiled
 def rolled(total: float, ring: Floats, held: int, window: int) -> float:
     """The sum of the newest `window` of `held` values, the newest of which `total` does not yet have."""
-    mask = ring.size - 1
     if held % window == 0:
         fresh: float = 0.0
         for index in range(held - window, held):
-            fresh += ring[index & mask]
+            fresh += ring[index % ring.size]
         return fresh
-    moved: float = total + ring[(held - 1) & mask]
+    moved: float = total + ring[(held - 1) % ring.size]
     if held > window:
-        moved -= ring[(held - 1 - window) & mask]
+        moved -= ring[(held - 1 - window) % ring.size]
     return moved
 
 
 @compiled
-def rolled_squares(total: float, ring: Floats, held: int, window: int) -> float:
-    """As `rolled`, of the squares of the values."""
-    mask = ring.size - 1
-    if held % window == 0:
-        fresh: float = 0.0
-        for index in range(held - window, held):
-            fresh += ring[index & mask] * ring[index & mask]
-        return fresh
-    newest = ring[(held - 1) & mask]
-    moved: float = total + newest * newest
-    if held > window:
-        oldest = ring[(held - 1 - window) & mask]
-        moved -= oldest * oldest
-    return moved
+def return_of(closes: Floats, number: int) -> float:
+    """The return of change number `number` (from 0), which leads from the bar of that number to the next."""
+    found: float = closes[(number + 1) % CLOSES] / closes[number % CLOSES] - 1.0
+    return found
+
+
+@compiled
+def rolled_returns(
+    total: float, squares: float, closes: Floats, changes: int, window: int
+) -> tuple[float, float]:
+    """As `rolled`, the sums of the newest `window` of `changes` returns and of their squares."""
+    if changes % window == 0:
+        fresh, fresh_squares = 0.0, 0.0
+        for number in range(changes - window, changes):
+            value = return_of(closes, number)
+            fresh += value
+            fresh_squares += value * value
+        return fresh, fresh_squares
+    newest = return_of(closes, changes - 1)
+    moved, moved_squares = total + newest, squares + newest * newest
+    if changes > window:
+        oldest = return_of(closes, changes - 1 - window)
+        moved -= oldest
+        moved_squares -= oldest * oldest
+    return moved, moved_squares
 
 
 @compiled
@@ -76,7 +87,7 @@ def mean_of_newest(ring: Floats, held: int, window: int) -> float:
     """The mean of the newest `window` of `held` values, summed from the oldest to the newest."""
     total = 0.0
     for index in range(held - window, held):
-        total += ring[index & (ring.size - 1)]
+        total += ring[index % ring.size]
     return total / window
 
 
@@ -95,8 +106,8 @@ def absorb(symbol: Symbol, high: float, low: float, close: float, volume: float)
     """Take the next bar of a symbol into its indicators."""
     before = symbol.bars
     bars = before + 1
-    symbol.closes[before & (CLOSES - 1)] = close
-    symbol.volumes[before & (VOLUMES - 1)] = volume
+    symbol.closes[before % CLOSES] = close
+    symbol.volumes[before % VOLUMES] = volume
     symbol.close_sum_20 = rolled(symbol.close_sum_20, symbol.closes, bars, 20)
     symbol.close_sum_50 = rolled(symbol.close_sum_50, symbol.closes, bars, 50)
     symbol.close_sum_200 = rolled(symbol.close_sum_200, symbol.closes, bars, 200)
@@ -104,6 +115,9 @@ def absorb(symbol: Symbol, high: float, low: float, close: float, volume: float)
     if before > 0:
         absorb_change(symbol, before, high, low, close)
     absorb_macd(symbol, bars, close)
+    absorb_ema(symbol, bars, close)
+    symbol.reaches[before % EXTREMES, 0] = high
+    symbol.reaches[before % EXTREMES, 1] = low
     symbol.close = close
     symbol.bars = bars
 
@@ -112,11 +126,12 @@ def absorb(symbol: Symbol, high: float, low: float, close: float, volume: float)
 def absorb_change(symbol: Symbol, changes: int, high: float, low: float, close: float) -> None:
     """What rests on the step from the bar before: returns, Wilder's gain and loss (RSI), true range (ATR)."""
     prior = symbol.close
-    symbol.returns[(changes - 1) & (RETURNS - 1)] = close / prior - 1.0
-    symbol.return_sum_20 = rolled(symbol.return_sum_20, symbol.returns, changes, 20)
-    symbol.return_squares_20 = rolled_squares(symbol.return_squares_20, symbol.returns, changes, 20)
-    symbol.return_sum_50 = rolled(symbol.return_sum_50, symbol.returns, changes, 50)
-    symbol.return_squares_50 = rolled_squares(symbol.return_squares_50, symbol.returns, changes, 50)
+    symbol.return_sum_20, symbol.return_squares_20 = rolled_returns(
+        symbol.return_sum_20, symbol.return_squares_20, symbol.closes, changes, 20
+    )
+    symbol.return_sum_50, symbol.return_squares_50 = rolled_returns(
+        symbol.return_sum_50, symbol.return_squares_50, symbol.closes, changes, 50
+    )
     change = close - prior
     symbol.average_gain = wilder(symbol.average_gain, max(change, 0.0), changes)
     symbol.average_loss = wilder(symbol.average_loss, max(-change, 0.0), changes)
@@ -133,8 +148,8 @@ def absorb_macd(symbol: Symbol, bars: int, close: float) -> None:
         symbol.ema_12 = mean_of_newest(symbol.closes, bars, FAST)
         symbol.ema_26 = mean_of_newest(symbol.closes, bars, SLOW)
     else:
-        symbol.ema_12 += (close - symbol.ema_12) * (2.0 / (FAST + 1))
-        symbol.ema_26 += (close - symbol.ema_26) * (2.0 / (SLOW + 1))
+        symbol.ema_12 = next_ema(symbol.ema_12, close, FAST)
+        symbol.ema_26 = next_ema(symbol.ema_26, close, SLOW)
     macd = symbol.ema_12 - symbol.ema_26
     if bars < FIRST_SIGNAL:
         symbol.macd_signal += macd
@@ -142,6 +157,21 @@ def absorb_macd(symbol: Symbol, bars: int, close: float) -> None:
         symbol.macd_signal = (symbol.macd_signal + macd) / SMOOTH
     else:
         symbol.macd_signal += (macd - symbol.macd_signal) * (2.0 / (SMOOTH + 1))
+
+
+@compiled
+def next_ema(before: float, close: float, period: int) -> float:
+    """The exponential average after one more close."""
+    return before + (close - before) * (2.0 / (period + 1))
+
+
+@compiled
+def absorb_ema(symbol: Symbol, bars: int, close: float) -> None:
+    """EMA20, which begins at the 20th bar as the simple mean."""
+    if bars == EMA:
+        symbol.emas_20[(bars - 1) % AVERAGES] = symbol.close_sum_20 / EMA
+    elif bars > EMA:
+        symbol.emas_20[(bars - 1) % AVERAGES] = next_ema(symbol.emas_20[(bars - 2) % AVERAGES], close, EMA)
 
 
 @compiled
@@ -154,5 +184,5 @@ def rsi(average_gain: float, average_loss: float, close: float) -> float:
 @compiled
 def change_over(symbol: Symbol, lag: int) -> float:
     """The newest close over that of `lag` bars before, minus 1."""
-    before = symbol.closes[(symbol.bars - 1 - lag) & (CLOSES - 1)]
+    before = symbol.closes[(symbol.bars - 1 - lag) % CLOSES]
     return float(symbol.close / before - 1.0)

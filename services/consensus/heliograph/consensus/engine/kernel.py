@@ -5,6 +5,7 @@ import math
 from heliograph.common import outcomes
 from heliograph.consensus.engine.compilation import compiled, compiled_on_disk
 from heliograph.consensus.engine.consensus import weigh
+from heliograph.consensus.engine.frames import DAY, absorb_frames, clock_of
 from heliograph.consensus.engine.indicators import absorb, change_over, rsi, spread
 from heliograph.consensus.engine.layout import (
     BAD_BAR,
@@ -15,6 +16,7 @@ from heliograph.consensus.engine.layout import (
     PRICE,
     SIGNALS,
     STALE,
+    SWING,
     TECHNICAL,
     TREND,
     Decision,
@@ -24,9 +26,10 @@ from heliograph.consensus.engine.layout import (
     Symbol,
     Table,
 )
-from heliograph.consensus.engine.prices import levels, tradable
+from heliograph.consensus.engine.prices import prices_of, tradable
 from heliograph.consensus.engine.regime import multiplier_of, regime_of, view_of
 from heliograph.consensus.engine.rules import Rules
+from heliograph.consensus.engine.swing import swing
 from heliograph.consensus.engine.votes import technical, trend
 
 close_by_bar = compiled(outcomes.close_by_bar)
@@ -71,17 +74,24 @@ def close_held(
     low: float,
     close: float,
 ) -> None:
-    """Close the symbol's signals under way that this bar ends, by the rule that the tracker uses."""
+    """Close the symbol's signals under way that this bar ends, by the rule that the tracker uses.
+
+    Their R multiples are the prior of the symbol's next swings.
+    """
     for column in range(2):
         expires = symbol.expires[column]
         if expires == 0:
             continue
+        side = 1 - 2 * column
         stop, target = symbol.stop[column], symbol.target[column]
-        result, _ = close_by_bar(
-            1 - 2 * column, stop, target, expires, bar_ts, closed_at, open_, high, low, close
+        result, leaving = close_by_bar(
+            side, stop, target, expires, bar_ts, closed_at, open_, high, low, close
         )
         if result != outcomes.OPEN:
+            entry = symbol.entry[column]
             symbol.expires[column] = 0
+            symbol.outcomes += 1
+            symbol.outcome_r += side * (leaving - entry) / abs(entry - stop)
 
 
 @compiled
@@ -94,7 +104,7 @@ def cast(symbol: Symbol, source: int, ballot: tuple[int, float], time: int) -> N
 
 @compiled
 def cast_from_bars(
-    symbol: Symbol, sma_20: float, sma_50: float, volume: float, time: int, rules: Rules
+    symbol: Symbol, benchmark: Symbol, sma_20: float, sma_50: float, volume: float, time: int, rules: Rules
 ) -> None:
     """Let the sources vote that need nothing but bars, as soon as each has enough of them."""
     count = symbol.bars
@@ -108,6 +118,8 @@ def cast_from_bars(
         macd = symbol.ema_12 - symbol.ema_26
         ballot = technical(close, sma_20, sma_50, strength, macd, symbol.macd_signal, rules)
         cast(symbol, TECHNICAL, ballot, time)
+    if count >= MINIMUM_BARS[SWING]:
+        cast(symbol, SWING, swing(symbol, benchmark, rules), time)
 
 
 @compiled
@@ -128,14 +140,16 @@ def decide(
     verdict, side, raw, agreement, voted = weigh(symbol, view, multiplier_of(regime, rules), rules, table)
     if verdict != SIGNALS:
         return verdict
-    entry, stop, target = levels(side, symbol.close, rules)
+    by_swing, entry, stop, target = prices_of(symbol, side, rules)
     if not tradable(side, entry, stop, target):
         return PRICE
     column = (1 - side) // 2
     if symbol.expires[column] != 0:
         return OPEN_ALREADY
-    expires = time + int(rules.expiry_days * NANOSECONDS_A_DAY)
+    days = rules.swing_expiry_days if by_swing and symbol.interval_ns < DAY else rules.expiry_days
+    expires = time + int(days * NANOSECONDS_A_DAY)
     symbol.expires[column] = expires
+    symbol.entry[column] = entry
     symbol.stop[column] = stop
     symbol.target[column] = target
     decision.side = side
@@ -181,6 +195,7 @@ def step(
     rules: Rules = rule[0]
     table: Table = weights[0]
     closed_at = bar_ts + interval_ns
+    clock = clock_of(interval_ns, bar_ts)
     made = 0
     for position in range(rows.size):
         symbol: Symbol = symbols[rows[position]]
@@ -193,10 +208,12 @@ def step(
         symbol.last_ts = bar_ts
         symbol.interval_ns = interval_ns
         close_held(symbol, bar_ts, closed_at, open_, high, low, close)
+        absorb_frames(symbol, clock, close, rules)
         absorb(symbol, high, low, close, volume)
         sma_20 = symbol.close_sum_20 / 20.0
         sma_50 = symbol.close_sum_50 / 50.0 if symbol.bars >= MINIMUM_BARS[TREND] else math.nan
-        cast_from_bars(symbol, sma_20, sma_50, volume, closed_at, rules)
+        other: Symbol = symbols[table.benchmark] if table.benchmark >= 0 else symbol
+        cast_from_bars(symbol, other, sma_20, sma_50, volume, closed_at, rules)
         regime, view = surroundings(symbol, sma_20, sma_50, rules)
         verdict = decide(symbol, regime, view, closed_at, rules, table, decisions[made])
         counts[verdict] += 1

@@ -14,16 +14,23 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Records = NDArray[np.void]
 
-CLOSES: Final = 256
-"""Closes held of a symbol: the 200 of the longest average and the one leaving it, up to a power of two."""
-RETURNS: Final = 64
-VOLUMES: Final = 32
+CLOSES: Final = 201
+"""Closes held of a symbol: the 200 of the longest average and the one leaving it."""
+VOLUMES: Final = 21
+EXTREMES: Final = 40
+"""Highs and lows held: the window of a swing."""
+SLOPE: Final = 6
+"""Bars over which the slope of EMA20 is taken."""
+AVERAGES: Final = SLOPE + 1
+FRAMES: Final = 2
+"""Higher timeframes kept of each symbol."""
 
 TREND: Final = 0
 TECHNICAL: Final = 1
-SOURCES: Final = ("trend", "technical")
+SWING: Final = 2
+SOURCES: Final = ("trend", "technical", "swing")
 """The columns of the vote matrix."""
-MINIMUM_BARS: Final = (50, 35)
+MINIMUM_BARS: Final = (50, 35, 60)
 """Bars from which each source is eligible."""
 ABSTAIN: Final = 2
 """In place of a direction: the source has said nothing."""
@@ -81,11 +88,17 @@ class Symbol:
         ema_12: exponential averages as in TA-Lib's MACD, from the 26th bar; `macd_signal` from the 34th.
         average_gain: Wilder's averages over 14 changes, from the 15th bar: `average_loss`, `atr_14` likewise.
         closes: ring; bar number n (from 0) lies at n mod the length; `volumes` likewise.
-        returns: ring; the return of bar number n lies at (n − 1) mod the length.
+        reaches: ring of high and low, likewise.
+        emas_20: ring of EMA20, from the 20th bar, likewise.
+        frame_period: of each higher timeframe the number of its bar under way plus 1; 0 where there is none.
+        frame_bars: complete bars so far, `frame_close` the close of the newest one.
+        frame_emas: rings of their EMA20 (a sum of closes until there are 20); `frame_gain` and `frame_loss`
+            as `average_gain`; `frame_label` their trend.
+        outcomes: signals that have ended, `outcome_r` the sum of their R.
         direction: the row of the vote matrix: −1, 0, +1 or ABSTAIN of each source's newest word.
         confidence: 0–1 of each source; `voted_at` its event time, nanoseconds.
         expires: of the signals under way, one a side (0 BUY, 1 SELL); 0 where there is none.
-        stop: of those signals; `target` likewise.
+        entry: of those signals; `stop`, `target` likewise.
     """
 
     bars: int
@@ -106,21 +119,38 @@ class Symbol:
     average_gain: float
     average_loss: float
     atr_14: float
-    closes: Annotated[Floats, CLOSES]
-    returns: Annotated[Floats, RETURNS]
-    volumes: Annotated[Floats, VOLUMES]
+    emas_20: Annotated[Floats, AVERAGES]
     direction: Annotated[Integers, len(SOURCES)]
     confidence: Annotated[Floats, len(SOURCES)]
     voted_at: Annotated[Integers, len(SOURCES)]
     expires: Annotated[Integers, 2]
+    entry: Annotated[Floats, 2]
     stop: Annotated[Floats, 2]
     target: Annotated[Floats, 2]
+    outcomes: int
+    outcome_r: float
+    frame_period: Annotated[Integers, FRAMES]
+    frame_label: Annotated[Integers, FRAMES]
+    frame_bars: Annotated[Integers, FRAMES]
+    frame_close: Annotated[Floats, FRAMES]
+    frame_emas: Annotated[Floats, FRAMES, AVERAGES]
+    frame_gain: Annotated[Floats, FRAMES]
+    frame_loss: Annotated[Floats, FRAMES]
+    closes: Annotated[Floats, CLOSES]
+    volumes: Annotated[Floats, VOLUMES]
+    reaches: Annotated[Floats, EXTREMES, 2]
 
 
 class Table:
-    """Weights of the sources by view, normalised to 1 over the configured ones in each."""
+    """What a strategy is besides its rules.
+
+    Attributes:
+        weights: of the sources by view, normalised to 1 over the configured ones in each.
+        benchmark: row of the symbol that strength is relative to; −1 without one.
+    """
 
     weights: Annotated[Floats, len(VIEWS), len(SOURCES)]
+    benchmark: int
 
 
 class Decision(msgspec.Struct):

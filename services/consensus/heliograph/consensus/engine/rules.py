@@ -42,6 +42,24 @@ class Rules(BaseModel):
     fallback_side: float = Field(8, ge=0, le=100, description="RSI neutral: the trend's side")
     fallback_aligned: float = Field(10, ge=0, le=100, description="the same when all are in order")
 
+    swing_slope: float = Field(0.01, gt=0, le=1, description="slope of EMA20 over 6 bars, share of the price")
+    swing_slope_strong: float = Field(0.02, gt=0, le=1)
+    swing_rsi_up: float = Field(60, ge=50, le=100, description="RSI of a trend up; mirrored for down")
+    swing_rsi_low: float = Field(35, ge=0, le=50, description="RSI of a reversal up; mirrored for down")
+    swing_pocket_stop: float = Field(0.2, ge=0, le=100, description="ATRs under bar and pocket")
+    swing_continuation_stop: float = Field(1.2, gt=0, le=100, description="ATRs under the entry")
+    swing_continuation_target: float = Field(2, gt=0, le=100, description="ATRs over the entry, at least")
+    swing_reversal_stop: float = Field(1, ge=0, le=100, description="ATRs under the bar")
+    swing_reversal_target: float = Field(1.5, gt=0, le=100, description="ATRs over the price")
+    swing_strong: float = Field(0.35, ge=0, le=1, description="confidence of a strong trend")
+    swing_trend: float = Field(0.25, ge=0, le=1)
+    swing_sideways: float = Field(0.15, ge=0, le=1)
+    swing_reward: float = Field(0.2, ge=0, le=1, description="confidence for each R of the entry")
+    swing_reward_most: float = Field(0.4, ge=0, le=1)
+    swing_alignment: float = Field(0.05, ge=0, le=1, description="for each higher timeframe that agrees")
+    swing_stronger: float = Field(0.05, ge=0, le=1, description="stronger than the benchmark")
+    swing_prior: float = Field(0.4, ge=0, le=1, description="share of the prior once there are outcomes")
+
     crisis_ratio: float = Field(1.5, gt=0, le=100, description="std of 20 returns over that of 50")
     volatile_atr: float = Field(0.03, gt=0, le=10, description="ATR14 as a fraction of the price")
     trending_distance: float = Field(
@@ -59,9 +77,17 @@ class Rules(BaseModel):
 
     stop: float = Field(0.03, gt=0, lt=1, description="distance of the stop as a fraction of the entry")
     target: float = Field(0.05, gt=0, lt=1)
+    stop_atr: float = Field(0, ge=0, le=100, description="ATR14s to the stop instead of `stop`; 0: none")
+    target_atr: float = Field(0, ge=0, le=100, description="ATR14s to the target instead of `target`")
+    swing_prices: bool = Field(
+        default=True, description="prices of the swing source where it votes for the signal"
+    )
     tick: float = Field(0.01, ge=1e-6, le=1)
     tick_under_one: float = Field(0.0001, ge=1e-6, le=1, description="tick of prices under 1.00")
     expiry_days: float = Field(DEFAULT_EXPIRY_DAYS, gt=0, le=3650)
+    swing_expiry_days: float = Field(
+        2, gt=0, le=3650, description="of signals with swing prices, on bars shorter than a day"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -69,6 +95,11 @@ class Rules(BaseModel):
             raise ValueError(
                 f"rsi_low: {self.rsi_low} and rsi_high: {self.rsi_high}, expected in order between "
                 f"rsi_oversold {self.rsi_oversold} and rsi_overbought {self.rsi_overbought}"
+            )
+        if self.swing_slope_strong < self.swing_slope:
+            raise ValueError(
+                f"swing_slope_strong: {self.swing_slope_strong}, "
+                f"expected at least swing_slope {self.swing_slope}"
             )
         for name in ("tick", "tick_under_one"):
             if 1 % Decimal(str(getattr(self, name))):

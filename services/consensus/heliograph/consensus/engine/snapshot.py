@@ -13,7 +13,7 @@ from heliograph.consensus.engine.layout import COUNTS, SOURCES, SYMBOL
 from heliograph.consensus.engine.state import INITIAL_ROWS, State
 
 MAGIC = b"HELIOGRAPH-CONSENSUS"
-VERSION = 1
+VERSION = 2
 """Goes up with every change of `layout`, or of what its fields mean."""
 HEADER = len(MAGIC) + 2 + hashlib.sha256().digest_size
 

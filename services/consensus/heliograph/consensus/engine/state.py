@@ -47,6 +47,10 @@ class State:
         self._lists[key] = (symbols, rows)
         return rows
 
+    def row_of(self, symbol: str) -> int | None:
+        """The row of a symbol, if it has one."""
+        return self._rows.get(symbol)
+
     def _look_up(self, symbols: Sequence[str]) -> Integers:
         try:
             return np.array([self._rows[symbol] for symbol in symbols], np.int64)

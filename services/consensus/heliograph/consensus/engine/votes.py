@@ -8,11 +8,14 @@ from heliograph.consensus.engine.indicators import side_of
 from heliograph.consensus.engine.layout import ABSTAIN
 from heliograph.consensus.engine.rules import Rules
 
+EXACT = 1e-9
+"""A figure this near to a threshold has reached it: points decide, not the rounding of a sum."""
+
 
 @compiled
 def ballot(direction: int, points: float, rules: Rules) -> tuple[int, float]:
     """The vote of so many points: capped, an abstention under the floor."""
-    if not points >= rules.floor:
+    if not points >= rules.floor - EXACT:
         return ABSTAIN, 0.0
     return direction, min(points, rules.cap) / 100.0
 

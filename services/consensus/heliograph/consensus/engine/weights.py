@@ -15,12 +15,15 @@ KNOWN = ("trend", "technical", "swing", "pattern", "sentiment", "research", "mod
 """Every source that a table may name, so that a misspelt one is found."""
 _NAME = re.compile(r"[a-z0-9_.-]{1,32}")
 
+ALWAYS: dict[str, float] = {"swing": 0.20, "pattern": 0.15, "models": 0.10, "analysts": 0.15}
+"""Weights that no view changes."""
 DEFAULT_VIEWS: dict[str, dict[str, float]] = {
-    "UNKNOWN": {"trend": 0.40, "technical": 0.25, "sentiment": 0.20, "research": 0.15},
-    "TRENDING": {"trend": 0.55, "technical": 0.25, "sentiment": 0.15, "research": 0.05},
-    "CONSOLIDATION": {"trend": 0.40, "technical": 0.30, "sentiment": 0.20, "research": 0.10},
-    "VOLATILE": {"trend": 0.45, "technical": 0.30, "sentiment": 0.15, "research": 0.10},
+    "UNKNOWN": {"trend": 0.40, "technical": 0.25, "sentiment": 0.20, "research": 0.15, **ALWAYS},
+    "TRENDING": {"trend": 0.55, "technical": 0.25, "sentiment": 0.15, "research": 0.05, **ALWAYS},
+    "CONSOLIDATION": {"trend": 0.40, "technical": 0.30, "sentiment": 0.20, "research": 0.10, **ALWAYS},
+    "VOLATILE": {"trend": 0.45, "technical": 0.30, "sentiment": 0.15, "research": 0.10, **ALWAYS},
 }
+"""Normalised over the sources that are configured: more are named here than any sum of 1 has room for."""
 
 
 class Weights(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +37,7 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str = "default"
-    version: str = "1"
+    version: str = "2"
     views: Mapping[str, Mapping[str, float]] = {}
 
     def __post_init__(self) -> None:
