@@ -1,5 +1,7 @@
 """The reasoning service's settings."""
 
+from typing import Any, Literal
+
 from pydantic import Field
 
 from heliograph.common.config import Settings, from_env
@@ -11,3 +13,21 @@ class ReasoningSettings(Settings):
     redis_url: str = Field("", validation_alias=from_env("REDIS_URL"), repr=False)
     explanation_cache_size: int = Field(10_000, ge=1, description="explanations kept in memory")
     explanation_ttl_s: float = Field(3600.0, gt=0, le=86_400, description="how long an explanation is reused")
+    models: list[str] = Field(
+        ["glm", "deepseek", "qwen"], description="providers of language models, in the order they are asked"
+    )
+    providers: dict[str, dict[str, Any]] = Field(
+        {}, description="provider → fields that differ from what is known of it, see the page on models"
+    )
+    models_at_once: bool = Field(
+        default=False, description="ask the first two providers together; doubles the cost"
+    )
+    model_deadline_s: float = Field(10.0, gt=0, le=60, description="for an answer, all tries included")
+    keys_folder: str = Field("", description="folder of mounted secrets, one file a key, e.g. GLM_API_KEY")
+    keys_secret: str = Field("", description="name of a secret in AWS Secrets Manager: JSON, key → value")
+    reason_models: Literal["between", "always", "never"] = Field(
+        "between", description="for which signals a model is asked: those that are not clear, all, or none"
+    )
+    reason_strong: float = Field(
+        80.0, ge=0, le=100, description="raw confidence over which a signal is clear without a model"
+    )

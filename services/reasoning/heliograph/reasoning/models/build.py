@@ -1,0 +1,77 @@
+"""The models as the settings want them; imported only where there is a key."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from redis.asyncio import Redis
+
+from heliograph.common.clock import Clock
+from heliograph.common.spend.keys import Keys
+from heliograph.common.spend.shared import connect
+from heliograph.common.spend.spend import Live, Spend
+from heliograph.reasoning.models.calls import Alert, ProviderCalls
+from heliograph.reasoning.models.client import HttpClient
+from heliograph.reasoning.models.ordered import OrderedModels
+from heliograph.reasoning.models.port import Answer, Prompt, Refusal
+from heliograph.reasoning.models.provider import NANODOLLARS, providers
+from heliograph.reasoning.settings import ReasoningSettings
+
+
+class BuiltModels:
+    """The models of a process with all that they hold open; `close` it at the end."""
+
+    def __init__(self, ordered: OrderedModels, client: HttpClient, spend: Spend, redis: Redis | None) -> None:
+        self._ordered = ordered
+        self._client = client
+        self._redis = redis
+        self.spend = spend
+
+    async def ask(self, prompt: Prompt) -> Answer | Refusal:
+        """The first successful answer, within the deadline; never raises for what a provider does."""
+        return await self._ordered.ask(prompt)
+
+    def status(self, now: float) -> dict[str, dict[str, object]]:
+        """Each provider: its breaker, its p95 in seconds, what is spent of today's budget in dollars."""
+        return {
+            calls.provider.name: {
+                "model": calls.provider.model,
+                "breaker": calls.breaker.state(now),
+                "p95_s": round(calls.latency.p95(), 3),
+                "spent": self.spend.spent(calls.meter) / NANODOLLARS,
+                "budget": calls.provider.daily_budget,
+            }
+            for calls in self._ordered.calls
+        }
+
+    async def close(self) -> None:
+        """Settle what is under way and close the connections."""
+        await self._ordered.close()
+        await self.spend.close()
+        await self._client.close()
+        if self._redis is not None:
+            await self._redis.aclose()
+
+
+def build(
+    settings: ReasoningSettings,
+    clock: Clock,
+    live: Live,
+    alert: Alert,
+    environment: Mapping[str, str] = os.environ,
+) -> BuiltModels:
+    """The models in the order of the settings.
+
+    Raises:
+        ConfigError: a provider is unknown or described wrongly, or `redis_url` is not one.
+    """
+    found = providers(settings.models, settings.providers)
+    redis = connect(settings.redis_url)
+    spend, client = Spend(redis, clock, live), HttpClient(clock)
+    folder = Path(settings.keys_folder) if settings.keys_folder else None
+    keys = Keys(clock, environment, folder, settings.keys_secret)
+    calls = [ProviderCalls(provider, client, spend, keys, clock, alert) for provider in found]
+    ordered = OrderedModels(
+        calls, clock, deadline_s=settings.model_deadline_s, at_once=settings.models_at_once
+    )
+    return BuiltModels(ordered, client, spend, redis)
