@@ -184,12 +184,12 @@ def _signal(number: int = 0, **changes: Any) -> Signal:
     return Signal(**({"sha256": identity_sha256(**{name: fields[name] for name in identity})} | fields))
 
 
-def _bars(day: int, prices: dict[str, tuple[float, float, float, float]], interval: str = "1d") -> BarBatch:
+def _bars(day: float, prices: dict[str, tuple[float, float, float, float]], interval: str = "1d") -> BarBatch:
     """Bars (open, high, low, close) that start `day` days after START."""
     columns = list(zip(*prices.values(), strict=True)) or [()] * 4
     return BarBatch(
-        id=derive_id("bars", day, *prices),
-        ts=START + day * DAY_NS,
+        id=derive_id("bars", str(day), *prices),
+        ts=START + round(day * DAY_NS),
         interval=interval,
         symbols=list(prices),
         open=list(columns[0]),

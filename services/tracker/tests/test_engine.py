@@ -17,6 +17,9 @@ from heliograph.tracker.engine import OpenSignals
 
 COSTS = Costs()
 DAY_NS = 86_400 * 10**9
+LATE = 2**62
+HOUR_NS = 3_600 * 10**9
+START = 1_500_000_000 // 86_400 * DAY_NS
 Prices = tuple[float, float, float, float]
 QUIET: Prices = (100.0, 102.0, 98.0, 101.0)
 
@@ -126,12 +129,94 @@ def test_holds_thousands_and_reuses_their_places(
 ) -> None:
     signals = OpenSignals(COSTS)
     for turn in range(3):
-        made = [make_signal(n, symbol=f"S{n}", input_seq=turn) for n in range(1000)]
+        made = [make_signal(n, symbol=f"S{n}", input_seq=turn, expires=LATE) for n in range(1000)]
         for signal in made:
             signals.add(signal)
-        ended = signals.apply(turn + 1, make_bars(0, {s.symbol: (100.0, 120.0, 99.0, 100.0) for s in made}))
+        bars = make_bars(1000, {s.symbol: (100.0, 120.0, 99.0, 100.0) for s in made})
+        ended = signals.apply(turn + 1, bars)
         assert [o.signal for o in ended] == [s.id for s in made]
         assert len(signals) == 0
+
+
+def test_bars_that_start_before_the_signal_are_not_its_own(
+    make_signal: Callable[..., Signal], make_bars: Callable[..., BarBatch]
+) -> None:
+    """The day's bar comes after the signal of an hour of that day: its low was there before the signal."""
+    signals = OpenSignals(COSTS, [make_signal(ts=START + 15 * HOUR_NS, interval="1h")])
+    assert signals.apply(1, make_bars(0, {"A": (100.0, 102.0, 90.0, 100.0)})) == []
+    (outcome,) = signals.apply(2, make_bars(15 / 24, {"A": (101.0, 103.0, 94.0, 96.0)}, interval="1h"))
+    assert (outcome.result, outcome.bars) == ("loss", 1)
+
+
+def test_a_bar_that_starts_as_the_signal_is_given_is_its_first(
+    make_signal: Callable[..., Signal], make_bars: Callable[..., BarBatch]
+) -> None:
+    signals = OpenSignals(COSTS, [make_signal()])
+    (outcome,) = signals.apply(1, make_bars(0, {"A": (101.0, 111.0, 100.0, 108.0)}))
+    assert (outcome.result, outcome.bars) == ("win", 1)
+
+
+def split_batch(batch: BarBatch, **splits: float) -> BarBatch:
+    return msgspec.structs.replace(batch, v=2, splits=splits)
+
+
+# BUY at 100, stop 95, target 110; a two-for-one split on the third day halves every price.
+SPLIT_CASES: dict[str, tuple[Prices, str, float]] = {
+    "the target is halved": ((50.5, 55.0, 50.0, 54.0), "win", 110.0),
+    "the stop is halved": ((49.0, 50.0, 47.5, 49.0), "loss", 95.0),
+    "a gap fills at the open, in old shares": ((46.25, 47.0, 45.0, 46.0), "loss", 92.5),
+    "opens beyond the target": ((56.5, 57.0, 50.0, 56.0), "win", 113.0),
+}
+
+
+@pytest.mark.parametrize("name", SPLIT_CASES)
+def test_a_split_during_the_trade_adjusts_the_levels(
+    name: str, make_signal: Callable[..., Signal], make_bars: Callable[..., BarBatch]
+) -> None:
+    bar, result, exit_ = SPLIT_CASES[name]
+    signals = OpenSignals(COSTS, [make_signal()])
+    assert signals.apply(1, make_bars(0, {"A": QUIET})) == []
+    # Without the adjustment every bar from here on would be far under the stop.
+    assert signals.apply(2, split_batch(make_bars(1, {"A": (50.5, 51.0, 49.0, 50.5)}), A=2.0)) == []
+    assert signals.apply(3, make_bars(2, {"A": (50.5, 51.0, 49.0, 50.0)})) == []
+    (outcome,) = signals.apply(4, make_bars(3, {"A": bar}))
+    assert (outcome.result, outcome.entry, outcome.exit, outcome.bars) == (result, 100.0, exit_, 4)
+    assert outcome.pnl == pytest.approx(exit_ - 100)
+    assert outcome.r_multiple == pytest.approx((exit_ - 100) / 5)
+    assert outcome.best == pytest.approx(max(2.0, exit_ - 100, 2 * bar[0] - 100))
+    assert outcome.worst == pytest.approx(min(-2.0, exit_ - 100))
+
+
+def test_splits_add_up_and_a_level_is_given_back_exactly(
+    make_signal: Callable[..., Signal], make_bars: Callable[..., BarBatch]
+) -> None:
+    """Three for one, then one for seven: 3/7 of a new share for each old one."""
+    signals = OpenSignals(COSTS, [make_signal()])
+    assert signals.apply(1, split_batch(make_bars(0, {"A": (33.0, 34.0, 33.0, 33.5)}), A=3.0)) == []
+    seventh = split_batch(make_bars(1, {"A": (233.0, 234.0, 232.0, 233.0)}), A=1 / 7, B=2.0)
+    assert signals.apply(2, seventh) == []
+    (outcome,) = signals.apply(3, make_bars(2, {"A": (233.0, 300.0, 232.0, 290.0)}))
+    assert (outcome.result, outcome.exit) == ("win", 110.0)
+
+
+def test_a_split_before_the_signal_or_of_another_symbol_changes_nothing(
+    make_signal: Callable[..., Signal], make_bars: Callable[..., BarBatch]
+) -> None:
+    signals = OpenSignals(COSTS, [make_signal(2, input_seq=5)])
+    assert signals.apply(5, split_batch(make_bars(2, {"A": QUIET}), A=2.0)) == []
+    assert signals.apply(6, split_batch(make_bars(1, {"A": QUIET}), A=2.0)) == []
+    assert signals.apply(7, split_batch(make_bars(2, {"A": QUIET}), B=2.0)) == []
+    assert signals.apply(8, make_bars(3, {"A": QUIET})) == []
+
+
+def test_what_was_seen_elsewhere_is_not_seen_again(
+    make_signal: Callable[..., Signal], make_bars: Callable[..., BarBatch]
+) -> None:
+    signals = OpenSignals(COSTS, [make_signal()])
+    signals.seen_until(START + 2 * DAY_NS)
+    assert signals.apply(1, make_bars(1, {"A": (90.0, 91.0, 80.0, 85.0)})) == []
+    (outcome,) = signals.apply(2, make_bars(2, {"A": (90.0, 91.0, 80.0, 85.0)}))
+    assert outcome.bars == 1
 
 
 def test_a_signal_is_followed_once(make_signal: Callable[..., Signal]) -> None:
@@ -166,7 +251,7 @@ def independent(
         return sign * (price - signal.entry) / signal.entry * 100
 
     for seq, batch in batches:
-        if seq <= signal.input_seq or signal.symbol not in batch.symbols:
+        if seq <= signal.input_seq or batch.ts < signal.ts or signal.symbol not in batch.symbols:
             continue
         at = batch.symbols.index(signal.symbol)
         open_, high, low, close = batch.open[at], batch.high[at], batch.low[at], batch.close[at]

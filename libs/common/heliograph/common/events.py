@@ -42,6 +42,8 @@ class BarBatch(Event, frozen=True, kw_only=True, tag="bars", gc=False):
         open: prices in quote currency; `high`, `low`, `close` likewise.
         volume: units traded in the bar.
         source: the provider, e.g. `replay` or `alpaca`.
+        splits: symbol → new shares for each old one (2.0 for a two-for-one split): from this batch on its
+            prices are in new shares. Left out where there is none; since version 2, which such a batch names.
     """
 
     interval: str
@@ -52,9 +54,13 @@ class BarBatch(Event, frozen=True, kw_only=True, tag="bars", gc=False):
     close: list[float]
     volume: list[float]
     source: str
+    splits: dict[str, float] | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
         rows = len(self.symbols)
+        for symbol, ratio in (self.splits or {}).items():
+            if not (math.isfinite(ratio) and ratio > 0):
+                raise ValueError(f"splits: {ratio!r} of {symbol}, expected a finite positive number")
         for name in ("open", "high", "low", "close", "volume"):
             if len(getattr(self, name)) != rows:
                 raise ValueError(f"{name}: {len(getattr(self, name))} values, expected {rows}, one a symbol")
@@ -185,7 +191,8 @@ class Outcome(Event, frozen=True, kw_only=True, tag="outcome", gc=False):
 
     Attributes:
         signal: id of the signal; `opened` its event time.
-        exit: price at the level, at the open after a gap, or at the close when expired.
+        exit: price at the level, at the open after a gap, or at the close when expired; after a split in the
+            shares of the signal's own prices, like `entry`.
         exit_bar_ts: start of the bar that ended it.
         pnl: percent of entry, signed by side, before costs; `pnl_net` after slippage, spread, commission.
         r_multiple: profit in units of the initial risk.

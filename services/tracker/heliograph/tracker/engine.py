@@ -1,6 +1,6 @@
 """The open signals of a shard, as arrays, moved on by each batch of bars. No I/O, no clock, no randomness."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numba
@@ -19,14 +19,21 @@ STATE = np.dtype(
         ("entry", np.float64),
         ("stop", np.float64),
         ("target", np.float64),
+        ("opened", np.int64),
         ("expires", np.int64),
         ("input_seq", np.int64),
+        ("split", np.float64),
         ("best", np.float64),
         ("worst", np.float64),
         ("bars", np.int64),
     ]
 )
-"""One open signal: what decides its end, and what was seen on the way (excursions in percent of entry)."""
+"""One open signal: what decides its end, and what was seen on the way (excursions in percent of entry).
+
+Its prices are in the shares of now: `split` of them stand for one of the signal's. A bar that starts before
+`opened` is not one of its bars.
+"""
+LEVELS = ("entry", "stop", "target")
 FIRST_CAPACITY = 64
 
 _close_by_bar = numba.njit(cache=True)(close_by_bar)
@@ -62,7 +69,7 @@ def _advance(
         s = slots[k]
         side = state[s].side
         codes[k] = OPEN
-        if side == 0 or seq <= state[s].input_seq:
+        if side == 0 or seq <= state[s].input_seq or bar_ts < state[s].opened:
             continue
         open_, high, low, close = prices[0, k], prices[1, k], prices[2, k], prices[3, k]
         code, exit_ = _close_by_bar(
@@ -113,7 +120,10 @@ class OpenSignals:
         return signal_id in self._slots
 
     def add(self, signal: Signal) -> None:
-        """Follow a signal; it sees only batches later in INPUT than its own.
+        """Follow a signal; it sees only batches later in INPUT than its own, and bars that start after it.
+
+        Bars of another interval may come later and yet begin before the signal: they tell of prices that were
+        there before it, and are left out.
 
         Raises:
             InvariantError: it is followed already.
@@ -121,8 +131,10 @@ class OpenSignals:
         slot = self._take_slot(signal)
         row = self._state[slot]
         row["side"] = 1 if signal.action == "BUY" else -1
-        for name in ("entry", "stop", "target", "expires", "input_seq"):
+        for name in (*LEVELS, "expires", "input_seq"):
             row[name] = getattr(signal, name)
+        row["opened"] = signal.ts
+        row["split"] = 1.0
         row["best"] = row["worst"] = 0.0
         row["bars"] = 0
 
@@ -150,6 +162,8 @@ class OpenSignals:
         if not self._by_symbol:
             return []
         length = interval_ns(batch.interval)
+        if batch.splits:
+            self._split(seq, batch.ts, batch.splits)
         followed = self._by_symbol
         pairs = [
             (r, s) for r, symbol in enumerate(batch.symbols) if symbol in followed for s in followed[symbol]
@@ -169,11 +183,28 @@ class OpenSignals:
             for k in np.flatnonzero(codes)
         ]
 
+    def seen_until(self, ts: int) -> None:
+        """Bars that start before a time have been seen by all: they pass by should they come again."""
+        for slot in self._signals:
+            self._state[slot]["opened"] = max(self._state[slot]["opened"], ts)
+
+    def _split(self, seq: int, ts: int, splits: Mapping[str, float]) -> None:
+        """Count in new shares; from the signal's own prices, so that rounding does not pile up."""
+        for symbol, ratio in splits.items():
+            for slot in self._by_symbol.get(symbol, ()):
+                row, signal = self._state[slot], self._signals[slot]
+                if seq > row["input_seq"] and ts >= row["opened"]:
+                    row["split"] *= ratio
+                    for name in LEVELS:
+                        row[name] = getattr(signal, name) / row["split"]
+
     def _end(self, slot: int, code: int, exit_: float, seq: int, bar_ts: int, close_ts: int) -> Outcome:
-        row = self._state[slot]
+        row, signal = self._state[slot], self._signals[slot]
+        # A level is given back as the signal states it, any other price in the shares of the signal.
+        levels = {float(row[name]): getattr(signal, name) for name in ("stop", "target")}
         closing = Closing(
             code=code,
-            exit=exit_,
+            exit=levels.get(exit_, exit_ * float(row["split"])),
             best=float(row["best"]),
             worst=float(row["worst"]),
             bars=int(row["bars"]),

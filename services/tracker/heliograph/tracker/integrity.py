@@ -45,6 +45,7 @@ class Integrity:
         self._verification = Verification(database)
         self.checks: dict[str, Check] = {}
         self._task: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
 
     def start(self) -> None:
         """Begin to look."""
@@ -52,20 +53,23 @@ class Integrity:
 
     async def close(self) -> None:
         """Stop; a check under way is made again by whoever comes next."""
+        self._stopping.set()
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
     async def _run(self) -> None:
-        while True:
+        while not self._stopping.is_set():
             try:
                 await self.look()
             except UnavailableError as error:
                 await log.awarning("record not looked at", error=str(error))
             except Exception:  # the record goes on being written whatever happens here
                 await log.aexception("record not looked at")
-            await asyncio.sleep(LOOK_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await self._stopping.wait()
 
     async def look(self) -> None:
         """Take what was refused, and make the checks that are due.
