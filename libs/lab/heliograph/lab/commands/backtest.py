@@ -1,5 +1,6 @@
 """`heliograph backtest`: the live engines over a folder of bars, and what it comes to."""
 
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -19,6 +20,7 @@ from heliograph.lab.commands.options import (
 from heliograph.lab.commands.terminal import print_json, print_summary, progress
 from heliograph.lab.folder import CHUNK
 from heliograph.lab.period import period_of
+from heliograph.lab.report.page import write_report
 from heliograph.lab.summary import summarise
 
 
@@ -28,6 +30,7 @@ def backtest(
     from_: From = None,
     to: To = None,
     weights: WeightSet = None,
+    html: Annotated[Path | None, Parameter(help="Write a report there, one file without network.")] = None,
     json: Json = False,
     chunk: Chunk = CHUNK,
     workers: Workers = 1,
@@ -44,6 +47,8 @@ def backtest(
     with progress("backtest", "symbols") as report:
         result = run(job, chunk=chunk, workers=workers, report=report)
     summary = summarise(job, result)
+    if html is not None:
+        write_report(html, job, result, summary)
     if json:
         print_json(summary)
     else:
