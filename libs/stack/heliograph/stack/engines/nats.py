@@ -83,7 +83,7 @@ class NatsEngine:
             name=self.name,
             program=[str(_binary()), "--config", str(configuration)],
             # Without a goal its heap grows to several times of what it needs before it collects.
-            environment=quiet_environment([("GOMEMLIMIT", "192MiB")]),
+            environment=quiet_environment([("GOMEMLIMIT", "384MiB")]),
         )
 
     async def probe(self) -> str:
