@@ -32,7 +32,7 @@ class ConsensusSettings(Settings):
     checkpoint_batches: int = Field(
         500, ge=1, description="batches of bars between two checkpoints of a shard"
     )
-    checkpoint_s: float = Field(10.0, gt=0, description="seconds between two checkpoints of a shard at work")
+    checkpoint_s: float = Field(60.0, gt=0, description="seconds between two checkpoints of a shard at work")
 
     @model_validator(mode="after")
     def _engine_possible(self) -> Self:
