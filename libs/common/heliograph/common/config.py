@@ -53,6 +53,9 @@ class Settings(BaseSettings):
     batch_messages: int = Field(256, ge=1, le=10_000, description="messages handled at once in a shard")
     dead_letter_limit: int = Field(100, ge=1, description="dead letters after which a service stops")
     stream_max_bytes: int = Field(-1, ge=-1, description="disk reserved for each stream; -1 for no limit")
+    nice: int = Field(
+        0, ge=0, le=19, description="least niceness of the process: a signal waits for no report"
+    )
     replicas: int = Field(1, ge=1, le=5, description="replicas of each stream and bucket in a NATS cluster")
 
     @classmethod

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import json
+import os
 import signal
 import socket
 import sys
@@ -206,6 +207,7 @@ def run(service: type[Service], settings: type[S]) -> None:
     """Run a service as this process; exits with 0, 1 (failed) or 2 (configuration or input is wrong)."""
     try:
         loaded = load(settings)
+        os.setpriority(os.PRIO_PROCESS, 0, max(loaded.nice, os.getpriority(os.PRIO_PROCESS, 0)))
         uvloop.run(Shell(service(), loaded).run())
     except (ConfigError, InputError) as error:
         fail(error, EXIT_CONFIG)
