@@ -92,7 +92,7 @@ def decide(views: list[View], limit: Limit, portfolio: Portfolio, rules: PanelRu
         conviction=strength,
         agents=opinions,
         abstained=len(views) - opinions,
-        reason=_reason(strength, views, action, limit)[:LONGEST],
+        reason=_reason(strength, views, action, limit, _direction(strength, rules))[:LONGEST],
         legal=legal,
         direction=_direction(strength, rules),
     )
@@ -109,11 +109,11 @@ def _direction(strength: float | None, rules: PanelRules) -> int:
     return 1 if strength > 0 else -1
 
 
-def _reason(strength: float | None, views: list[View], action: Action, limit: Limit) -> str:
+def _reason(strength: float | None, views: list[View], action: Action, limit: Limit, wanted: int) -> str:
     if strength is None:
         return "Every analyst abstained."
     opinions = [v for v in views if isinstance(v, Opinion)]
     counts = {s: sum(o.signal == s for o in opinions) for s in ("bullish", "bearish", "neutral")}
     told = ", ".join(f"{n} {s}" for s, n in counts.items() if n)
-    why = "; no room by the risk limit" if action == "hold" and limit.room <= 0 else ""
+    why = "; no room by the risk limit" if wanted and action == "hold" and limit.room <= 0 else ""
     return f"{told}: conviction {strength:+.2f}{why}."

@@ -60,7 +60,7 @@ def combine(readings: dict[str, Reading]) -> float | None:
     total = sum(weights.values())
     if total <= 0:
         return None
-    return sum(weights[name] * reading.sign for name, reading in readings.items()) / total
+    return float(sum(weights[name] * reading.sign for name, reading in readings.items()) / total)
 
 
 def trend(prices: Prices) -> Reading | None:
@@ -88,9 +88,9 @@ def mean_reversion(prices: Prices) -> Reading | None:
     z = (close[-1] - float(close[-50:].mean())) / deviation
     place = (close[-1] - (float(band.mean()) - half)) / (2 * half)
     if z < -2 and place < 0.2:
-        return Reading(sign=1, confidence=min(abs(z) / 4, 1.0))
+        return Reading(sign=1, confidence=float(min(abs(z) / 4, 1.0)))
     if z > 2 and place > 0.8:
-        return Reading(sign=-1, confidence=min(abs(z) / 4, 1.0))
+        return Reading(sign=-1, confidence=float(min(abs(z) / 4, 1.0)))
     return Reading(sign=0, confidence=UNDECIDED)
 
 
@@ -102,7 +102,7 @@ def momentum(prices: Prices) -> Reading | None:
     moved = sum(w * (close[-1] / close[-1 - n] - 1) for w, n in ((0.4, 21), (0.3, 63), (0.3, 126)))
     confirmed = volume[-1] > volume[-21:].mean()
     if confirmed and abs(moved) > 0.05:
-        return Reading(sign=1 if moved > 0 else -1, confidence=min(abs(moved) * 5, 1.0))
+        return Reading(sign=1 if moved > 0 else -1, confidence=float(min(abs(moved) * 5, 1.0)))
     return Reading(sign=0, confidence=UNDECIDED)
 
 
@@ -117,9 +117,9 @@ def volatility(prices: Prices) -> Reading | None:
         return None
     ratio, z = series[-1] / mean, (series[-1] - mean) / deviation
     if ratio < 0.8 and z < -1:
-        return Reading(sign=1, confidence=min(abs(z) / 3, 1.0))
+        return Reading(sign=1, confidence=float(min(abs(z) / 3, 1.0)))
     if ratio > 1.2 and z > 1:
-        return Reading(sign=-1, confidence=min(abs(z) / 3, 1.0))
+        return Reading(sign=-1, confidence=float(min(abs(z) / 3, 1.0)))
     return Reading(sign=0, confidence=UNDECIDED)
 
 
@@ -131,7 +131,7 @@ def statistical(prices: Prices) -> Reading | None:
         return None
     skewed = skew(returns)
     if exponent < 0.4 and skewed is not None and abs(skewed) > 1:
-        return Reading(sign=1 if skewed > 0 else -1, confidence=min((0.5 - exponent) * 2, 1.0))
+        return Reading(sign=1 if skewed > 0 else -1, confidence=float(min((0.5 - exponent) * 2, 1.0)))
     return Reading(sign=0, confidence=UNDECIDED)
 
 

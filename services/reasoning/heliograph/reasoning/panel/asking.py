@@ -1,0 +1,70 @@
+"""One question to a model: from the record when it was asked before, and at most once at a time."""
+
+import asyncio
+from typing import TypeVar
+
+import msgspec
+
+from heliograph.common import metrics
+from heliograph.common.errors import HeliographError
+from heliograph.reasoning.models.port import Models, Prompt, Refusal
+from heliograph.reasoning.panel.answers import Answers, Record, key_of
+
+T = TypeVar("T")
+
+
+class NoAnswer(HeliographError):  # noqa: N818 - an outcome that the caller turns into a mark, not a fault
+    """The model gives none; `str()` says why."""
+
+
+class Asking:
+    """Models with a memory. Questions that are asked at the same time become one."""
+
+    def __init__(self, models: Models, answers: Answers, timeout_s: float) -> None:
+        self._models = models
+        self._answers = answers
+        self._timeout_s = timeout_s
+        self._pending: dict[str, asyncio.Task[Record]] = {}
+        self.calls = 0
+        """Questions that went to a model."""
+        self.cost = 0.0
+        """US dollars that their answers cost."""
+
+    async def ask(self, prompt: Prompt, kind: type[T]) -> tuple[T, Record]:
+        """A decoded answer and its record.
+
+        Raises:
+            NoAnswer: it was refused, took too long, or is none of the kind.
+        """
+        key = key_of(prompt)
+        known = await self._answers.get(key)
+        metrics.CACHE.labels("panel", "miss" if known is None else "hit").inc()
+        record = known or await self._shared(key, prompt)
+        try:
+            reply = msgspec.json.decode(record.answer.text.encode(), type=kind)
+        except msgspec.DecodeError as error:
+            raise NoAnswer(f"invalid: {error}") from None
+        if known is None:
+            await self._answers.put(key, record)
+        return reply, record
+
+    async def _shared(self, key: str, prompt: Prompt) -> Record:
+        task = self._pending.get(key)
+        if task is None:
+            task = asyncio.create_task(self._call(prompt))
+            self._pending[key] = task
+            task.add_done_callback(lambda _: self._pending.pop(key, None))
+        # One caller that gives up must not take the answer from the others.
+        return await asyncio.shield(task)
+
+    async def _call(self, prompt: Prompt) -> Record:
+        self.calls += 1
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                answer = await self._models.ask(prompt)
+        except TimeoutError:
+            raise NoAnswer(f"timeout: none within {self._timeout_s:g} s") from None
+        if isinstance(answer, Refusal):
+            raise NoAnswer(f"{answer.reason}: {answer.detail}")
+        self.cost += answer.cost
+        return Record(prompt=prompt, answer=answer)

@@ -1,0 +1,248 @@
+"""A run of the panel: all analysts of all tickers at once, then risk, then the portfolio manager."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import date
+from typing import Literal
+
+import msgspec
+import structlog
+
+from heliograph.common.errors import InputError
+from heliograph.common.subjects import check_symbol
+from heliograph.reasoning.panel import prompts
+from heliograph.reasoning.panel.agents import portfolio_manager, risk
+from heliograph.reasoning.panel.agents.portfolio_manager import Decision, decide, quantity
+from heliograph.reasoning.panel.agents.risk import Limit
+from heliograph.reasoning.panel.asking import Asking, NoAnswer
+from heliograph.reasoning.panel.company import Company
+from heliograph.reasoning.panel.opinion import Abstention, Opinion, View, percent
+from heliograph.reasoning.panel.portfolio import PanelRules, Portfolio
+from heliograph.reasoning.panel.records.known import Source, company
+from heliograph.reasoning.panel.roster import ANALYSTS, PERSONAS, chosen
+
+MOST_TICKERS = 50
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """What to analyse.
+
+    Attributes:
+        start: first day of the news and insider trades; `asof` the day of the analysis.
+        agents: the analysts; all of them when empty.
+    """
+
+    tickers: tuple[str, ...]
+    start: date
+    asof: date
+    agents: tuple[str, ...] = ()
+    portfolio: Portfolio = Portfolio()
+    rules: PanelRules = PanelRules()
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One agent has ended with one ticker; `done` of `total` have."""
+
+    agent: str
+    ticker: str
+    status: Literal["done", "abstained"]
+    detail: str
+    done: int
+    total: int
+
+
+class Analysis(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole of a run, ticker by ticker in the order of the task.
+
+    Attributes:
+        missing: what was not known of each ticker.
+        evidence: ticker → agent → the question to its model and the answer, empty without one.
+    """
+
+    task: Task
+    views: dict[str, list[View]]
+    limits: dict[str, Limit]
+    decisions: dict[str, Decision]
+    missing: dict[str, tuple[str, ...]]
+    evidence: dict[str, dict[str, tuple[str, str]]]
+
+
+Progress = Callable[[Step], Awaitable[None]]
+
+
+async def silent(_: Step) -> None:
+    """Nobody looks on."""
+
+
+def check(task: Task) -> tuple[str, ...]:
+    """The analysts of a task.
+
+    Raises:
+        InputError: a ticker, the days or an analyst are wrong.
+    """
+    if not 0 < len(task.tickers) <= MOST_TICKERS or len(set(task.tickers)) < len(task.tickers):
+        raise InputError(f"tickers: {', '.join(task.tickers)!r}, expected 1 to {MOST_TICKERS} different ones")
+    for ticker in task.tickers:
+        check_symbol(ticker)
+    if task.start > task.asof:
+        raise InputError(f"from: {task.start} is after {task.asof}, expected a day up to it")
+    for name in task.rules.weights:
+        chosen([name])
+    return chosen(task.agents)
+
+
+class Panel:
+    """Runs tasks on one source of records.
+
+    Args:
+        source: where records come from.
+        asking: the models; without them every opinion is by rules, and says so.
+        without_model: what a persona does whose model was asked and gives no answer.
+        manager_asks: whether the portfolio manager asks a model too: a second call after the first ones.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        asking: Asking | None = None,
+        *,
+        without_model: Literal["score", "abstain"] = "score",
+        manager_asks: bool = False,
+    ) -> None:
+        self._source = source
+        self._asking = asking
+        self._without_model = without_model
+        self._manager_asks = manager_asks
+
+    async def run(self, task: Task, progress: Progress = silent) -> Analysis:
+        """Analyse; what one agent cannot do makes it abstain and nothing else.
+
+        Raises:
+            InputError: the task is wrong, or a record cannot be read.
+            UnavailableError: the source does not answer.
+        """
+        run = _Run(self, task, check(task), progress)
+        return await run.whole()
+
+    async def load(self, task: Task) -> dict[str, Company]:
+        """What was known of each ticker, read at once."""
+        records = await asyncio.gather(*(self._source.records(ticker) for ticker in task.tickers))
+        return {
+            ticker: company(ticker, found, task.start, task.asof)
+            for ticker, found in zip(task.tickers, records, strict=True)
+        }
+
+    async def judge(self, agent: str, known: Company) -> tuple[View, tuple[str, str]]:
+        """An analyst's view, with the question and the answer of its model where one gave it."""
+        try:
+            view = ANALYSTS[agent](known)
+            if self._asking is None or agent not in PERSONAS or isinstance(view, Abstention):
+                return view, ("", "")
+            return await self._voiced(self._asking, known, view)
+        except Exception as error:
+            # One agent that fails must not take the run with it.
+            await log.aexception("an agent failed", agent=agent, ticker=known.ticker)
+            return Abstention(agent=agent, ticker=known.ticker, reason=f"failed: {error!r}"), ("", "")
+
+    async def _voiced(self, asking: Asking, known: Company, view: Opinion) -> tuple[View, tuple[str, str]]:
+        prompt = prompts.persona_prompt(PERSONAS[view.agent], known, view)
+        question = f"{prompt.system}\n{prompt.user}"
+        try:
+            reply, record = await asking.ask(prompt, prompts.Judgement)
+        except NoAnswer as error:
+            return self._unvoiced(view, error), (question, "")
+        spoken = msgspec.structs.replace(
+            view,
+            signal=reply.signal,
+            confidence=reply.confidence / 100,
+            reasoning=reply.reasoning,
+            by=record.answer.provider,
+        )
+        return spoken, (question, record.answer.text)
+
+    def _unvoiced(self, view: Opinion, error: NoAnswer) -> View:
+        """What a persona says whose model said nothing: what the rules found, marked so, or nothing."""
+        if self._without_model == "abstain":
+            reason = f"no model answered: {error}"
+            return Abstention(agent=view.agent, ticker=view.ticker, reason=reason, facts=view.facts)
+        return msgspec.structs.replace(view, note=f"by rules, since no model answered: {error}")
+
+    async def phrase(self, decision: Decision, views: list[View], rules: PanelRules) -> Decision:
+        """The decision as a model would put it: another legal action at most, and its reason."""
+        if self._asking is None or not self._manager_asks or decision.conviction is None:
+            return decision
+        opinions = [view for view in views if isinstance(view, Opinion)]
+        try:
+            reply, record = await self._asking.ask(prompts.manager_prompt(decision, opinions), prompts.Choice)
+        except NoAnswer:
+            return decision
+        if reply.action not in decision.legal:
+            return decision
+        shares = quantity(reply.action, max(abs(decision.conviction), rules.act_beyond), decision.legal)
+        return msgspec.structs.replace(
+            decision,
+            action=reply.action if shares else "hold",
+            quantity=shares,
+            reason=reply.reason[: portfolio_manager.LONGEST],
+            by=record.answer.provider,
+        )
+
+
+class _Run:
+    """One run's count of what has ended."""
+
+    def __init__(self, panel: Panel, task: Task, agents: tuple[str, ...], progress: Progress) -> None:
+        self._panel = panel
+        self._task = task
+        self._agents = agents
+        self._progress = progress
+        self._done = 0
+        self._total = len(task.tickers) * (len(agents) + 2)
+
+    async def whole(self) -> Analysis:
+        task = self._task
+        companies = await self._panel.load(task)
+        pairs = [(ticker, agent) for ticker in task.tickers for agent in self._agents]
+        judged = await asyncio.gather(*(self._one(agent, companies[ticker]) for ticker, agent in pairs))
+        views: dict[str, list[View]] = {ticker: [] for ticker in task.tickers}
+        evidence: dict[str, dict[str, tuple[str, str]]] = {ticker: {} for ticker in task.tickers}
+        for (ticker, agent), (view, said) in zip(pairs, judged, strict=True):
+            views[ticker].append(view)
+            evidence[ticker][agent] = said
+        limits = risk.limits({t: c.prices for t, c in companies.items()}, task.portfolio)
+        for limit in limits.values():
+            ended: Literal["done", "abstained"] = "abstained" if limit.price is None else "done"
+            await self._tell(risk.NAME, limit.ticker, ended, "; ".join(limit.steps))
+        decided = await asyncio.gather(*(self._decide(t, views[t], limits[t]) for t in task.tickers))
+        return Analysis(
+            task=task,
+            views=views,
+            limits=limits,
+            decisions=dict(zip(task.tickers, decided, strict=True)),
+            missing={ticker: known.missing for ticker, known in companies.items()},
+            evidence=evidence,
+        )
+
+    async def _one(self, agent: str, known: Company) -> tuple[View, tuple[str, str]]:
+        view, said = await self._panel.judge(agent, known)
+        if isinstance(view, Opinion):
+            await self._tell(agent, known.ticker, "done", f"{view.signal} {percent(view.confidence)}")
+        else:
+            await self._tell(agent, known.ticker, "abstained", view.reason)
+        return view, said
+
+    async def _decide(self, ticker: str, views: list[View], limit: Limit) -> Decision:
+        decision = decide(views, limit, self._task.portfolio, self._task.rules)
+        decision = await self._panel.phrase(decision, views, self._task.rules)
+        status: Literal["done", "abstained"] = "abstained" if decision.conviction is None else "done"
+        detail = f"{decision.action} {decision.quantity}: {decision.reason}"
+        await self._tell(portfolio_manager.NAME, ticker, status, detail)
+        return decision
+
+    async def _tell(self, agent: str, ticker: str, status: Literal["done", "abstained"], detail: str) -> None:
+        self._done += 1
+        await self._progress(
+            Step(agent=agent, ticker=ticker, status=status, detail=detail, done=self._done, total=self._total)
+        )
