@@ -144,6 +144,7 @@ def test_addresses_agree_with_the_subjects_that_the_services_use() -> None:
         subjects.signal(7, "BRK.B"): "signal.{shard}.{symbol}",
         subjects.reason(7, "BRK.B"): "reason.{shard}.{symbol}",
         subjects.outcome(7, "BRK.B"): "outcome.{shard}.{symbol}",
+        subjects.analysis("r1", "a"): "analysis.{run}.{agent}",
         subjects.dead("tracker", 7): "dead.{service}.{shard}",
     }
     made = {channel.address: example(channel) for channel in CHANNELS}

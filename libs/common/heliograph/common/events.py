@@ -220,23 +220,67 @@ class Outcome(Event, frozen=True, kw_only=True, tag="outcome", gc=False):
 
 
 class AgentProgress(Event, frozen=True, kw_only=True, tag="agent_progress", gc=False):
-    """One agent of a panel run has moved."""
+    """One agent of a panel run has moved.
+
+    Attributes:
+        done: how many of the run's agents have ended, each once a ticker, of `total`. Since version 2.
+    """
 
     run: str
     agent: str
     ticker: str
     status: Literal["started", "done", "abstained"]
     detail: str = ""
+    done: int | msgspec.UnsetType = msgspec.UNSET
+    total: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class Prediction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What one agent of a panel said of a ticker, and on what grounds.
+
+    Attributes:
+        signal: `abstain` where it had no view: neither for nor against, and not neutral.
+        confidence: 0–1; 0 of an abstention.
+        reasoning: its words, or why it abstained.
+        by: `rules`, or the provider of the model that spoke.
+        note: why no model spoke, where one was asked.
+        facts: the figures that it rests on, a JSON object.
+        prompt: what its model was asked, `answer` what it said, both whole; empty where none was asked.
+    """
+
+    agent: str
+    signal: Literal["bullish", "bearish", "neutral", "abstain"]
+    confidence: float
+    reasoning: str
+    by: str
+    note: str = ""
+    facts: str = "{}"
+    prompt: str = ""
+    answer: str = ""
 
 
 class Verdict(Event, frozen=True, kw_only=True, tag="verdict", gc=False):
-    """What a panel run says of one ticker (direction −1, 0, +1; conviction 0–1)."""
+    """What a panel run says of one ticker (direction −1, 0, +1; conviction 0–1).
+
+    Attributes:
+        agents: how many had an opinion.
+        action: what to do, `quantity` with how many shares, `reason` why. Since version 2, as what follows.
+        asof: the day of the analysis, an ISO date: nothing later was known.
+        verdicts: of how many tickers the run gives a verdict.
+        predictions: of every analyst of the run, those included that abstained.
+    """
 
     run: str
     ticker: str
     direction: int
     conviction: float
     agents: int
+    action: Literal["buy", "sell", "short", "cover", "hold"] | msgspec.UnsetType = msgspec.UNSET
+    quantity: int | msgspec.UnsetType = msgspec.UNSET
+    reason: str | msgspec.UnsetType = msgspec.UNSET
+    asof: str | msgspec.UnsetType = msgspec.UNSET
+    verdicts: int | msgspec.UnsetType = msgspec.UNSET
+    predictions: list[Prediction] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Alert(Event, frozen=True, kw_only=True, tag="alert", gc=False):

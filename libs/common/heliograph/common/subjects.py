@@ -61,6 +61,11 @@ def outcome(shard: int | str, symbol: str | None = None) -> str:
     return f"outcome.{shard}.{'>' if symbol is None else encode_symbol(symbol)}"
 
 
+def analysis(run: str, agent: str) -> str:
+    """Where one agent of a panel run reports; the verdicts come from the portfolio manager."""
+    return f"analysis.{run}.{agent}"
+
+
 def dead(service: str, shard: int | str) -> str:
     """Where a service's dead letters travel."""
     return f"dead.{service}.{shard}"
