@@ -101,8 +101,8 @@ def by_hand(signal: Signal, later: list[Bar]) -> Ended | None:
     """The outcome by the rules; `later` are the symbol's bars after the one that gave the signal.
 
     BUY: won when the high reaches the target, lost when the low reaches the stop; both in one bar is a loss;
-    a bar that opens beyond a level ends it at its open; at the expiry it ends at that bar's close. SELL is the
-    mirror image.
+    a bar that opens beyond a level ends it at its open; at the expiry it ends at that bar's close. SELL is
+    the mirror image.
     """
     buying = signal.action == "BUY"
     best = worst = 0.0

@@ -79,7 +79,7 @@ def postgres_url(migrated: str) -> str:
         connection.execute("SET session_replication_role = replica")
         connection.execute(
             "TRUNCATE signals, signals_archived, reasons, outcomes, unfinished, shard_leases, ledger, "
-            "day_roots, integrity_checks, refusals"
+            "day_roots, integrity_checks, refusals, input_gaps"
         )
         partitions = connection.execute(
             "SELECT inhrelid::regclass::text FROM pg_inherits "

@@ -275,6 +275,18 @@ class Bus:
             raise UnavailableError(f"stream {stream}: not yet made") from error
         return int(info.state.last_seq)
 
+    async def first_seq(self, stream: str) -> int:
+        """The sequence of the oldest message that the stream still holds; of an empty one, that of its next.
+
+        Raises:
+            UnavailableError: the server does not answer, or the stream is not yet made.
+        """
+        try:
+            info = await self._retry(lambda: self.js.stream_info(stream), tries=4)
+        except NotFoundError as error:
+            raise UnavailableError(f"stream {stream}: not yet made") from error
+        return max(int(info.state.first_seq), 1)
+
     async def ack_floor(self, stream: str, consumer: str) -> int:
         """The stream sequence up to which a durable consumer has acknowledged all; 0 before it exists."""
         try:

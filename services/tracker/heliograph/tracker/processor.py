@@ -19,6 +19,8 @@ signals gone.
 acknowledged position from the stream. A former owner's late acknowledgement may move that position after it
 was read; the first delivery then shows a hole before it, which is read from the stream.
 
+*Bars that INPUT has dropped* (see `gaps`): a start takes those of open signals from the archive.
+
 *Two owners*: each start takes a new epoch of the shard; a write under an older one is refused in its own
 transaction, and bars without outcomes are acknowledged only after a look at the epoch.
 """
@@ -32,10 +34,10 @@ import structlog
 from heliograph.common import metrics, subjects, telemetry
 from heliograph.common.bus import Bus, Message
 from heliograph.common.clock import SYSTEM_CLOCK
-from heliograph.common.errors import InputError, InvariantError, PoisonError
+from heliograph.common.errors import InputError, InvariantError, PoisonError, UnavailableError
 from heliograph.common.events import BarBatch, Outcome, Signal
 from heliograph.common.service import Delivery
-from heliograph.tracker import leases, record
+from heliograph.tracker import gaps, leases, record
 from heliograph.tracker.database import Database
 from heliograph.tracker.engine import OpenSignals
 from heliograph.tracker.leases import Lease
@@ -49,6 +51,8 @@ INPUT = "INPUT"
 CHECK_S = 1.0
 """Seconds for which a look at the epoch holds: less than a silent member's time to live, so nobody can have
 taken the shard meanwhile; a process that was stopped for longer looks again."""
+LOOK_S = 10.0
+"""Seconds between two looks whether INPUT has dropped what was not yet seen."""
 SIGNAL_ATTRIBUTE = "heliograph.signal"
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -81,6 +85,8 @@ class TrackerProcessor:
         self._recent = RecentBatches(0, batches=1, size=1)
         self._delivered = False
         self._checked_at = -CHECK_S
+        self._looked = 0
+        self._looked_at = SYSTEM_CLOCK.monotonic()
 
     @property
     def open_signals(self) -> int:
@@ -95,7 +101,10 @@ class TrackerProcessor:
     async def open(self) -> None:
         """Take a new epoch, publish what may not have been published, bring the open signals up to date."""
         self._lease = await leases.take(self._database, self._settings.shards, self._shard, self._member)
-        self._position = await self._bus.ack_floor(INPUT, f"tracker-{self._shard}-bars")
+        acknowledged = await self._bus.ack_floor(INPUT, f"tracker-{self._shard}-bars")
+        # What INPUT no longer holds cannot be delivered either: `_follow` finds the signals that miss it.
+        self._position = max(acknowledged, await self._bus.first_seq(INPUT) - 1)
+        self._looked = self._position
         self._recent = RecentBatches(
             self._position, batches=self._settings.recent_batches, size=self._settings.recent_bytes
         )
@@ -162,11 +171,26 @@ class TrackerProcessor:
         for delivery in batch:
             if delivery.seq > self._position:
                 ended += self._move(delivery.seq, delivery.data, delivery.event)
+        await self._look_for_drops()
         if ended:
             await self._end(ended)
         elif SYSTEM_CLOCK.monotonic() - self._checked_at > CHECK_S:
             await leases.check(self._database, self._lease)
             self._checked_at = SYSTEM_CLOCK.monotonic()
+
+    async def _look_for_drops(self) -> None:
+        """Whether INPUT has dropped bars before this shard had seen them: then a new start asks the archive.
+
+        What it drops later than the position of the last look may have been bars that were never delivered.
+        """
+        if SYSTEM_CLOCK.monotonic() - self._looked_at < LOOK_S:
+            return
+        first = await self._bus.first_seq(INPUT)
+        if self._looked + 1 < first and self._following:
+            raise UnavailableError(
+                f"{INPUT} begins at {first}, shard {self._shard} saw it up to {self._looked}: start again"
+            )
+        self._looked, self._looked_at = self._position, SYSTEM_CLOCK.monotonic()
 
     async def _bars_before(self, seq: int) -> AsyncIterator[Outcome]:
         """Bars between the position and the first delivery, acknowledged by a former owner meanwhile."""
@@ -193,9 +217,13 @@ class TrackerProcessor:
         )
         if not late:
             return
-        behind = OpenSignals(self._settings.costs, late)
-        ended: list[Outcome] = []
-        async with contextlib.aclosing(self._history(min(s.input_seq for s in late))) as history:
+        oldest = min(s.input_seq for s in late)
+        # What is in memory need not be in the stream.
+        first = await self._bus.first_seq(INPUT) if oldest < self._recent.since else 0
+        lost = [s for s in late if s.input_seq + 1 < first]
+        behind, ended = await gaps.refill(self._bus, self._database, self._settings.costs, lost, first)
+        behind.absorb(OpenSignals(self._settings.costs, (s for s in late if s.input_seq + 1 >= first)))
+        async with contextlib.aclosing(self._history(oldest)) as history:
             async for seq, data in history:
                 batch = decoded(data)
                 if batch is not None:
