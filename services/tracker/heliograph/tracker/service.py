@@ -10,6 +10,7 @@ from heliograph.tracker.calibration.answers import CalibrationAnswers
 from heliograph.tracker.calibration.trainer import Trainer
 from heliograph.tracker.database import Database
 from heliograph.tracker.integrity import Integrity
+from heliograph.tracker.pattern.patterns import Patterns
 from heliograph.tracker.processor import INPUT, TrackerProcessor
 from heliograph.tracker.queries import Queries
 from heliograph.tracker.settings import TrackerSettings
@@ -32,6 +33,7 @@ class TrackerService:
         self._processors: dict[int, TrackerProcessor] = {}
         self._integrity: Integrity | None = None
         self._trainer: Trainer | None = None
+        self._patterns: Patterns | None = None
 
     async def start(self, context: Context) -> None:
         """Wait for Postgres, bring its schema up to date, answer requests.
@@ -53,6 +55,11 @@ class TrackerService:
         await CalibrationAnswers(database, settings.calibration_days).register(context.bus)
         self._trainer = Trainer(database, context.bus, settings)
         self._trainer.start()
+        self._patterns = Patterns(
+            database, check_s=settings.pattern_check_s, compressed=settings.pattern_compressed
+        )
+        await self._patterns.register(context.bus)
+        self._patterns.start()
         self._integrity = Integrity(database, settings, context.clock)
         self._integrity.start()
         self._parts = context, settings, database, writer
@@ -92,6 +99,7 @@ class TrackerService:
             "rows": writer.rows,
             "transactions": writer.transactions,
             "pool": database.stats(),
+            "pattern_cases": self._patterns.cases if self._patterns else 0,
             "integrity": self._integrity.status() if self._integrity else {},
         }
 
@@ -99,6 +107,8 @@ class TrackerService:
         """Stop the training and the checks, and close the database."""
         if self._trainer is not None:
             await self._trainer.close()
+        if self._patterns is not None:
+            await self._patterns.close()
         if self._integrity is not None:
             await self._integrity.close()
         if self._parts is not None:

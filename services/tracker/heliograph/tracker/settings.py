@@ -41,6 +41,10 @@ class TrackerSettings(Settings):
         100, ge=1, description="new outcomes after which a calibration is trained; or a day of event time"
     )
     calibration_check_s: float = Field(5.0, gt=0, description="pause between two looks whether it is due")
+    pattern_check_s: float = Field(5.0, gt=0, description="pause between two looks for cases that have ended")
+    pattern_compressed: bool = Field(
+        default=False, description="keep the vectors of cases by eight bits a number"
+    )
 
     @field_validator("postgres_url")
     @classmethod
