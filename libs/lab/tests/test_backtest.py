@@ -11,6 +11,7 @@ import pytest
 from heliograph.common.errors import InputError
 from heliograph.lab.backtest import Job, Result, run
 from heliograph.lab.folder import Folder
+from heliograph.lab.lookahead import alone
 from heliograph.lab.period import period_of
 from heliograph.lab.strategy import live_strategy
 
@@ -151,3 +152,13 @@ def test_memory_is_that_of_a_chunk(walks: MakeFolder) -> None:
 
     peak(1)
     assert peak(4) < peak(40) / 4
+
+
+def test_a_benchmark_counts_in_its_shard_whatever_the_chunks(walks: MakeFolder) -> None:
+    folder = walks(CROWD)
+    without = alone(live_strategy(), "swing")
+    strategy = msgspec.structs.replace(without, benchmark="S03")
+    whole, each = (run(job(folder, strategy=strategy, shards=1), chunk=size) for size in (100, 1))
+    assert facts(each) == facts(whole)
+    other = run(job(folder, strategy=without, shards=1))
+    assert other.trades["confidence"].tolist() != whole.trades["confidence"].tolist()

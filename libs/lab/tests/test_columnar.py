@@ -26,14 +26,15 @@ HOUR = 3600 * 10**9
 
 
 def market(seed: int, volatility: float) -> Bars:
-    """Four hourly symbols and a daily one, each with holes and another beginning."""
+    """Four hourly symbols and a daily one, each with holes, some half-hours, and another beginning."""
     random = np.random.default_rng(seed)
     counts = [500, 1, 49, 360, 300]
     columns, ts = [], []
     for number, count in enumerate(counts):
         step = 24 * HOUR if number == 4 else HOUR
         places = np.sort(random.choice(count + 5, count, replace=False))
-        ts.append(START + (places + number) * step)
+        early = (random.random(count) < 0.1) * (step // 2)
+        ts.append(START + (places + number) * step - early)
         columns.append(walk(seed + number, count, volatility))
     found = np.concatenate(columns, axis=1)
     return Bars(

@@ -142,7 +142,7 @@ def run_part(job: Job, folder: Folder, symbols: Sequence[str]) -> Part:
     """Run the engines over some symbols."""
     replay = folder.replay(symbols, job.shards, job.period.end)
     bars = bars_of(replay)
-    trades = decided(job, replay, bars)
+    trades = decided(job, folder, symbols, replay, bars)
     trades = trades[trades["bar_ts"] >= job.period.start]
     return Part(
         symbols=bars.symbols,
@@ -157,12 +157,21 @@ def run_part(job: Job, folder: Folder, symbols: Sequence[str]) -> Part:
     )
 
 
-def decided(job: Job, replay: Replay, bars: Bars) -> Trades:
-    """All signals of some symbols with their outcomes."""
-    if not job.live:
+def decided(job: Job, folder: Folder, symbols: Sequence[str], replay: Replay, bars: Bars) -> Trades:
+    """All signals of some symbols with their outcomes.
+
+    With a benchmark a symbol's votes also rest on the benchmark's bars, where both are in one shard: then
+    they run batch by batch, the benchmark with them.
+    """
+    benchmark = job.strategy.benchmark
+    if not (job.live or benchmark):
         return run_columnar(bars, job.strategy, job.costs)
+    if benchmark and benchmark not in symbols:
+        replay = folder.replay([*symbols, benchmark], job.shards, job.period.end)
     signals, outcomes = run_live(replay, job.shards, job.strategy, job.costs)
-    return trades_of(signals, outcomes, bars, job.strategy.sources)
+    mine = set(symbols)
+    own = [signal for signal in signals if signal.symbol in mine]
+    return trades_of(own, outcomes, bars, job.strategy.sources)
 
 
 def together(parts: Iterable[Part], sources: int) -> Result:

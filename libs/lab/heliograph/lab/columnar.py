@@ -136,8 +136,11 @@ def follow(trades: Any, columns: Floats, ts: Integers, starts: Integers, lengths
         trade = trades[number]
         side, entry = trade.side, trade.entry
         length = lengths[trade.symbol]
-        best, worst = 0.0, 0.0
+        best, worst, held = 0.0, 0.0, 0
         for row in range(trade.row + 1, starts[trade.symbol + 1]):
+            if ts[row] < trade.ts:
+                continue
+            held += 1
             open_, high, low, close = (
                 columns[row, OPEN_],
                 columns[row, HIGH],
@@ -167,7 +170,7 @@ def follow(trades: Any, columns: Floats, ts: Integers, starts: Integers, lengths
                 trade.exit = price
                 trade.exit_row = row
                 trade.closed = ts[row] + length
-                trade.held = row - trade.row
+                trade.held = held
                 trade.best = best
                 trade.worst = worst
                 break

@@ -162,6 +162,7 @@ def alone(strategy: Strategy, source: str) -> Strategy:
         weights=Weights(name=strategy.weights.name, views={view: {source: 1.0} for view in VIEWS}),
         rules=rules_of(strategy.rules, {"gate": 0.0}),
         sources=(source,),
+        benchmark=strategy.benchmark,
     )
 
 

@@ -21,11 +21,13 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True):
         weights: what each source counts for, by view, with name and version.
         rules: the numbers of votes, gate and prices.
         sources: those that have a vote.
+        benchmark: symbol that strength is relative to, in its shard; empty for none.
     """
 
     weights: Weights
     rules: Rules
     sources: tuple[str, ...]
+    benchmark: str = ""
 
     @property
     def name(self) -> str:
@@ -38,7 +40,7 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             InputError: the weights do not fit the sources.
         """
-        return Engine(self.weights, self.rules, self.sources)
+        return Engine(self.weights, self.rules, self.sources, benchmark=self.benchmark)
 
 
 class WeightsFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,7 +67,12 @@ def live_strategy() -> Strategy:
         ConfigError: a setting is wrong.
     """
     settings = load(ConsensusSettings)
-    return Strategy(weights=settings.table(), rules=settings.rules, sources=settings.sources)
+    return Strategy(
+        weights=settings.table(),
+        rules=settings.rules,
+        sources=settings.sources,
+        benchmark=settings.benchmark,
+    )
 
 
 def read_strategy(path: Path) -> Strategy:
@@ -87,6 +94,7 @@ def read_strategy(path: Path) -> Strategy:
             weights=weights,
             rules=rules_of(default.rules, given.rules),
             sources=given.sources or default.sources,
+            benchmark=default.benchmark,
         )
         strategy.engine()
     except InputError as error:

@@ -61,7 +61,7 @@ def price_charts(job: Job, result: Result) -> list[go.Figure]:
         trades = result.trades[result.trades["symbol"] == number].copy()
         first = bars.starts[here]
         rows = np.searchsorted(bars.ts[first : bars.starts[here + 1]], trades["bar_ts"]) + first
-        trades["exit_row"] = np.where(trades["exit_row"] >= 0, rows + trades["held"], -1)
+        trades["exit_row"] += np.where(trades["exit_row"] >= 0, rows - trades["row"], 0)
         trades["row"] = rows
         figures.append(charts.prices(bars, here, trades))
     return figures
