@@ -1,11 +1,15 @@
 """Fixtures of the archiver: the real embedded engine, and events."""
 
+import logging
+import os
+import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from moto.server import ThreadedMotoServer
 
 from heliograph.archiver.archive.folder_store import FolderStore
 from heliograph.archiver.clickhouse import ClickHouse
@@ -176,3 +180,35 @@ async def db(open_clickhouse: Callable[[], Any]) -> ClickHouse:
 def folder(tmp_path: Path) -> FolderStore:
     """An empty archive in a folder."""
     return FolderStore(tmp_path / "archive")
+
+
+@pytest.fixture(scope="session")
+def moto_endpoint() -> Iterator[str]:
+    """A server that speaks S3."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(params=["moto", "given"])
+def s3_endpoint(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A server that speaks S3: moto, and the one that `HELIOGRAPH_TEST_S3` names where there is one."""
+    if request.param == "moto":
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, "test")
+        return str(request.getfixturevalue("moto_endpoint"))
+    endpoint = os.environ.get("HELIOGRAPH_TEST_S3", "")
+    if not endpoint:
+        pytest.skip(
+            "no S3 server: HELIOGRAPH_TEST_S3 (and the AWS_ keys) may name one, such as Ceph's radosgw"
+        )
+    return endpoint
+
+
+@pytest.fixture
+def bucket() -> str:
+    """The name of a bucket that nobody has."""
+    return f"heliograph-{secrets.token_hex(6)}"

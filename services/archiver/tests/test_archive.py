@@ -146,14 +146,14 @@ async def test_a_corrupted_a_missing_and_an_unreadable_part_are_found(
 ) -> None:
     archive = make_archive()
     await archive.run(complete_only=False)
-    assert await archive.verify() == {}
+    assert (await archive.holdings.verify()).wrong == {}
     parts = [k for k in folder.list("bars/") if k.endswith(".parquet")]
     broken = bytearray(folder.get(parts[0]) or b"")
     broken[len(broken) // 2] ^= 0xFF
     (tmp_path / "archive" / parts[0]).write_bytes(broken)
     folder.delete(parts[1])
     (tmp_path / "archive/signals/date=2020-01-05/_manifest.json").write_text("{")
-    wrong = await archive.verify()
+    wrong = (await archive.holdings.verify()).wrong
     assert set(wrong) == {parts[0], parts[1], "signals/date=2020-01-05/_manifest.json"}
     assert wrong[parts[0]].startswith("sha256")
     assert wrong[parts[1]] == "missing"
@@ -211,7 +211,7 @@ async def test_an_object_that_comes_back_otherwise_gets_no_manifest_and_is_made_
         await archive.run(complete_only=False)
     assert len([k for k in store.list("bars/") if k.endswith("_manifest.json")]) == DAYS - 1
     await archive.run(complete_only=False)
-    assert await archive.verify() == {}
+    assert (await archive.holdings.verify()).wrong == {}
     assert len(store.list("")) == 2 * 33
 
 
@@ -250,5 +250,5 @@ async def test_a_day_bigger_than_a_page_is_one_object(
     [part] = [k for k in folder.list("bars/") if k.endswith(".parquet")]
     table = pq.read_table(pa.BufferReader(folder.get(part) or b""))
     assert table.equals(rows.cast(BARS.columns).sort_by([(name, "ascending") for name in BARS.key]))
-    assert await archive.verify() == {}
+    assert (await archive.holdings.verify()).wrong == {}
     archive.close()

@@ -98,6 +98,35 @@ async def readiness(bus: Bus, member: str) -> dict[str, str]:
     return problems
 
 
+async def archive_requests(bus: Bus) -> None:
+    """What may be asked of an archive of ten days of bars in a folder, and what is refused."""
+    page = await bus.request("query.archiver.archived", {"table": "bars", "first": "2020-01-03"})
+    assert [day["day"] for day in page["days"]] == [f"2020-01-{number:02}" for number in range(3, 11)]
+    assert page["cursor"] is None
+    assert {(day["rows"], day["format"], day["dropped"]) for day in page["days"]} == {(4, "zstd", False)}
+    after = {"cursor": "0/2020-01-09"}
+    assert [day["day"] for day in (await bus.request("query.archiver.archived", after))["days"]] == [
+        "2020-01-10"
+    ]
+    body = {"first": "2020-01-02", "last": "2020-01-04"}
+    assert await bus.request("query.archiver.restore", body) == {"days": 3, "rows": 12}
+    assert (await bus.request("query.archiver.counts", {}))["bars"] == 40
+    assert len((await bus.request("query.archiver.cost", {}))["years"]) == 7
+    refused: list[tuple[str, dict[str, Any], str]] = [
+        ("lifecycle", {}, "archive_url: a folder, expected s3"),
+        ("drop", {"table": "bars", "first": "2020-01-02", "last": "2020-01-02"}, "came within 60 s"),
+        ("drop", {"first": "2020-01-02", "last": "2020-01-02"}, "table"),
+        ("restore", {"table": "spans"}, "table: 'spans', expected one of bars"),
+        ("restore", {"first": "2020-1-2"}, "first: '2020-1-2', expected a date"),
+        ("verify", {"last": "tomorrow"}, "last: 'tomorrow', expected a date"),
+        ("archive", {"complete_only": 1}, "complete_only: 1, expected true or false"),
+        ("cost", {"ia": -1}, "ia: -1, expected a whole number"),
+    ]
+    for subject, wrong, named in refused:
+        with pytest.raises(InputError, match=named):
+            await bus.request(f"query.archiver.{subject}", wrong)
+
+
 async def test_a_process_archives_by_itself_answers_and_ends_cleanly(
     bus: Bus, events: Any, start: Start, eventually: Eventually, tmp_path: Path
 ) -> None:
@@ -111,8 +140,9 @@ async def test_a_process_archives_by_itself_answers_and_ends_cleanly(
     await eventually(archived)
     everything = await bus.request("query.archiver.archive", {})
     assert {k: everything[k] for k in ("objects", "rows", "days")} == {"objects": 10, "rows": 40, "days": 10}
-    assert await bus.request("query.archiver.verify", {}) == {"wrong": {}}
+    assert await bus.request("query.archiver.verify", {}) == {"checked": 10, "wrong": {}}
     assert os.getpriority(os.PRIO_PROCESS, process.pid) == max(7, os.getpriority(os.PRIO_PROCESS, 0))
+    await archive_requests(bus)
     bars = await bus.request("query.archiver.bars", {"symbol": "S1", "limit": 2})
     assert bars["close"] == [109.0, 110.0]
     assert (await bus.request("query.archiver.trace", {"signal": "none"}))["spans"] == []

@@ -1,12 +1,14 @@
 """One contract for every object store: a folder, and S3 by a real server of its protocol."""
 
-import logging
+import random
 import threading
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
-from moto.server import ThreadedMotoServer
+from botocore.awsrequest import AWSResponse, HTTPHeaders
+from botocore.exceptions import ClientError
 
 from heliograph.archiver.archive import s3_store
 from heliograph.archiver.archive.folder_store import FolderStore
@@ -16,33 +18,18 @@ from heliograph.archiver.archive.stores import open_store
 from heliograph.common.errors import ConfigError, InvariantError, UnavailableError
 
 
-@pytest.fixture(scope="module")
-def s3_endpoint() -> Iterator[str]:
-    """A server that speaks S3."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture(params=["folder", "s3", "s3 with a prefix"])
-def store(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[ObjectStore]:
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def store(kind: str, s3_endpoint: str, tmp_path: Path, bucket: str) -> ObjectStore:
     """Each kind of store, empty."""
-    if request.param == "folder":
-        yield open_store(f"file://{tmp_path}/archive")
-        return
-    endpoint: str = request.getfixturevalue("s3_endpoint")
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    prefix = "/deep/archive" if "prefix" in request.param else ""
-    made = open_store(f"s3://heliograph{prefix}", endpoint)
-    yield made
-    for key in made.list(""):
-        made.delete(key)
+    if kind == "folder":
+        return open_store(f"file://{tmp_path}/archive")
+    prefix = "/deep/archive" if "prefix" in kind else ""
+    return open_store(f"s3://{bucket}{prefix}", s3_endpoint)
 
 
 def test_what_was_put_is_got(store: ObjectStore) -> None:
@@ -97,11 +84,11 @@ def test_many_threads_may_put_at_once(store: ObjectStore) -> None:
     assert all(store.get(key) == key.rpartition("/")[2].encode() for key in store.list("t/"))
 
 
-def test_more_keys_than_a_page_of_s3_are_listed(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
+def test_more_keys_than_a_page_of_s3_are_listed(
+    s3_endpoint: str, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(s3_store, "PAGE", 10)
-    store = S3Store("many", endpoint_url=s3_endpoint)
+    store = S3Store(bucket, endpoint_url=s3_endpoint)
     for number in range(25):
         store.put(f"k/{number:05}", b"")
     assert len(store.list("k/")) == 25
@@ -147,3 +134,79 @@ def test_a_key_cannot_leave_the_folder(tmp_path: Path, key: str) -> None:
 def test_an_address_of_no_store_is_refused() -> None:
     with pytest.raises(ConfigError, match="archive_url"):
         open_store("ftp://host")
+
+
+def test_a_large_object_goes_up_in_parts(
+    s3_endpoint: str, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3_store, "MULTIPART_BYTES", 6 << 20)
+    monkeypatch.setattr(s3_store, "PART_BYTES", 5 << 20)
+    store = S3Store(bucket, endpoint_url=s3_endpoint)
+    data = random.Random(1).randbytes(11 << 20)  # noqa: S311 - bytes that do not compress
+    store.put("a/large", data)
+    assert store.get("a/large") == data
+    client = boto3.client("s3", endpoint_url=s3_endpoint)
+    assert client.head_object(Bucket=bucket, Key="a/large")["ETag"].strip('"').endswith("-3"), "three parts"
+
+
+def test_calls_that_fail_half_of_the_time_are_tried_again(
+    s3_endpoint: str, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)
+    store = S3Store(bucket, endpoint_url=s3_endpoint)
+    failed = failing(store, share=0.5)
+    for number in range(40):
+        store.put(f"a/{number:02}", b"x" * number)
+    assert len(failed) > 20
+    assert [store.get(f"a/{number:02}") for number in range(40)] == [b"x" * number for number in range(40)]
+    assert len(store.list("a/")) == 40
+
+
+def failing(store: S3Store, share: float) -> list[str]:
+    """Let a share of a store's calls fail as an overloaded S3 does; the calls that failed."""
+    chance = random.Random(2)  # noqa: S311 - the same failures each time
+    failed: list[str] = []
+
+    def refuse(request: Any, **_: Any) -> Any:
+        if chance.random() >= share:
+            return None
+        failed.append(request.url)
+        return AWSResponse(request.url, 503, HTTPHeaders(), Empty())
+
+    store._client.meta.events.register("before-send.s3", refuse)
+    return failed
+
+
+class Empty:
+    """The body of an answer without one."""
+
+    @staticmethod
+    def stream(**_: Any) -> list[bytes]:
+        return []
+
+
+def test_a_locked_object_outlives_its_deletion(s3_endpoint: str, bucket: str) -> None:
+    store = S3Store(bucket, endpoint_url=s3_endpoint, lock_days=1)
+    store.put("a/b", b"kept")
+    client = boto3.client("s3", endpoint_url=s3_endpoint)
+    [version] = client.list_object_versions(Bucket=bucket, Prefix="a/b")["Versions"]
+    head = client.head_object(Bucket=bucket, Key="a/b")
+    assert head["ObjectLockMode"] == "COMPLIANCE"
+    store.delete("a/b")
+    assert store.get("a/b") is None
+    assert (
+        client.get_object(Bucket=bucket, Key="a/b", VersionId=version["VersionId"])["Body"].read() == b"kept"
+    )
+    with pytest.raises(ClientError, match="AccessDenied"):
+        client.delete_object(Bucket=bucket, Key="a/b", VersionId=version["VersionId"])
+
+
+def test_a_bucket_that_cannot_lock_is_refused(s3_endpoint: str, bucket: str) -> None:
+    S3Store(bucket, endpoint_url=s3_endpoint).put("a", b"")
+    with pytest.raises(ConfigError, match="archive_lock_days: 1, but the bucket"):
+        S3Store(bucket, endpoint_url=s3_endpoint, lock_days=1).put("b", b"")
+
+
+def test_a_folder_cannot_lock(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="archive_lock_days"):
+        open_store(f"file://{tmp_path}", lock_days=1)

@@ -117,6 +117,15 @@ ARCHIVE_NEWEST_DAY = Gauge(
     "heliograph_archive_newest_day_timestamp_seconds",
     "Start of the newest archived event day. Over 24 h behind the newest bar: run the archive.",
 )
+ARCHIVE_CHECKED = Counter(
+    "heliograph_archive_checked_total",
+    "Archived objects read again by the sample. Flat for hours: look at the archiver's log.",
+)
+ARCHIVE_WRONG = Gauge(
+    "heliograph_archive_wrong",
+    "Archived objects that were not whole when last read. Any: see `heliograph archive verify`; if ClickHouse "
+    "still has the day, remove its manifest and run the archive.",
+)
 CLIENTS = Gauge("heliograph_websocket_clients", "WebSocket clients connected to this gateway.")
 FRAMES_SKIPPED = Counter(
     "heliograph_websocket_skipped_total",

@@ -1,6 +1,7 @@
 """The body of a request: a JSON object whose fields are checked as they are read."""
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 import msgspec
@@ -53,6 +54,31 @@ class Request:
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
             raise InputError(f"{field}: {value!r}, expected a whole number from {least} to {most}")
         return value
+
+    def flag(self, field: str) -> bool:
+        """A switch, off by default.
+
+        Raises:
+            InputError: it is neither true nor false.
+        """
+        value = self._fields.get(field, False)
+        if not isinstance(value, bool):
+            raise InputError(f"{field}: {value!r}, expected true or false")
+        return value
+
+    def date(self, field: str, default: str | None = None) -> str:
+        """A day, `YYYY-MM-DD`.
+
+        Raises:
+            InputError: it is missing without a default, or no date.
+        """
+        value = self.text(field, default)
+        try:
+            if date.fromisoformat(value).isoformat() == value:
+                return value
+        except ValueError:
+            pass
+        raise InputError(f"{field}: {value!r}, expected a date such as 2026-01-31")
 
     def one_of(self, *fields: str) -> str:
         """The one of these fields that is given.

@@ -14,9 +14,11 @@ import structlog
 from heliograph.archiver import queries
 from heliograph.archiver.archive.archive import Archive, Summary
 from heliograph.archiver.archive.stores import open_store
+from heliograph.archiver.archive_requests import ArchiveRequests
 from heliograph.archiver.clickhouse import ClickHouse
 from heliograph.archiver.processor import SOURCES, ArchiveProcessor
 from heliograph.archiver.requests import Request
+from heliograph.archiver.self_checks import SelfChecks
 from heliograph.archiver.settings import ArchiverSettings
 from heliograph.archiver.span_reader import SpanReader
 from heliograph.archiver.writer import GroupCommit
@@ -47,6 +49,7 @@ class ArchiverService:
         self._writer: GroupCommit | None = None
         self._archive: Archive | None = None
         self._spans: SpanReader | None = None
+        self._checks: SelfChecks | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._leading = False
         self._full = 1
@@ -69,18 +72,21 @@ class ArchiverService:
         self._full = settings.batch_messages
         # It gives back what is free; the default pool keeps some 100 MB.
         pa.set_memory_pool(pa.system_memory_pool())
-        objects = open_store(settings.archive_url, settings.s3_endpoint_url)
+        objects = open_store(settings.archive_url, settings.s3_endpoint_url, settings.archive_lock_days)
         self._bus = context.bus
         self._db = ClickHouse(settings.clickhouse_url)
         await self._db.open()
         self._writer = GroupCommit(self._db.insert, rows=settings.insert_rows, seconds=settings.insert_s)
-        self._archive = Archive(self._db, objects)
+        self._archive = Archive(self._db, objects, settings.archive_format)
+        self._checks = SelfChecks(self._archive.holdings, settings.archive_sample_objects, context.clock)
         self._spans = SpanReader(context.bus, self._writer)
-        for subject, answer in self._answers(self._db).items():
+        answers = self._answers(self._db) | ArchiveRequests(self._archive, objects).answers()
+        for subject, answer in answers.items():
             await context.bus.respond(f"query.archiver.{subject}", _json(answer), queue=QUEUE)
         self._tasks = [
             asyncio.create_task(self._spans.run(), name="spans"),
             asyncio.create_task(self._keep_archiving(settings.archive_period_s), name="archive"),
+            asyncio.create_task(self._checks.run(settings.archive_sample_s), name="sample"),
         ]
 
     def processor(self, shard: int) -> ShardProcessor:
@@ -98,6 +104,8 @@ class ArchiverService:
             "spans": self._spans.problem if self._spans else "",
             "archive": self._archive_problem,
         }
+        if self._checks:
+            found |= self._checks.problems(leading=self._leading)
         for task in self._tasks:
             if task.done():
                 found[task.get_name()] = f"ended: {_why(task)}"
@@ -118,6 +126,8 @@ class ArchiverService:
             "clickhouse": self._db.version,
             "counts": self._counts,
             "archive": msgspec.to_builtins(self._archived),
+            "archive_age_s": round(self._checks.age_s) if self._checks else None,
+            "archive_checked": self._checks.checked if self._checks else 0,
             "spans_refused": self._spans.refused if self._spans else 0,
         }
 
@@ -143,8 +153,7 @@ class ArchiverService:
             "bars": lambda request: queries.bars(db, request),
             "edges": lambda _: queries.edges(db),
             "versions": lambda _: queries.versions(db),
-            "archive": lambda _: self._archive_now(complete_only=False),
-            "verify": lambda _: self._verify(),
+            "archive": lambda request: self._archive_now(complete_only=request.flag("complete_only")),
         }
 
     async def _archive_now(self, *, complete_only: bool) -> Summary:
@@ -152,6 +161,8 @@ class ArchiverService:
             raise InvariantError("archive: asked for before the start")
         self._archived = await self._archive.run(complete_only=complete_only)
         self._archive_problem = ""
+        if self._checks:
+            self._checks.ran()
         return self._archived
 
     async def _behind(self) -> int:
@@ -160,11 +171,6 @@ class ArchiverService:
             raise InvariantError("archive: asked for before the start")
         lags = [await self._bus.lag(source.stream) for source in self.sources]
         return sum(lag for found in lags for name, lag in found.items() if name.startswith(f"{self.name}-"))
-
-    async def _verify(self) -> dict[str, dict[str, str]]:
-        if self._archive is None:
-            raise InvariantError("verify: asked for before the start")
-        return {"wrong": await self._archive.verify()}
 
     async def _keep_archiving(self, period_s: float) -> None:
         """Archive each day once the newest bar is of a later one."""

@@ -2,6 +2,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from heliograph.archiver.archive.parquet import Format
 from heliograph.common.config import Settings, from_env
 
 
@@ -37,6 +38,19 @@ class ArchiverSettings(Settings):
     nice: int = Field(
         5, ge=0, le=19, description="how far the process steps back for others: it is never urgent"
     )
+    archive_format: Format = Field(
+        "zstd", description="of archived days: Parquet with ZSTD or Snappy, or CSV"
+    )
+    archive_lock_days: int = Field(
+        0,
+        ge=0,
+        le=36_500,
+        description="days that S3 lets nobody alter or delete an object",
+    )
+    archive_sample_s: float = Field(
+        3600.0, gt=0, le=86_400, description="seconds between checks of a sample of the archive"
+    )
+    archive_sample_objects: int = Field(100, ge=1, le=10_000, description="objects in such a sample")
     archive_period_s: float = Field(
         30.0, gt=0, le=86_400, description="seconds between looks for complete days"
     )

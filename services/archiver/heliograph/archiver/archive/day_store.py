@@ -3,12 +3,23 @@
 from collections.abc import Mapping
 
 import msgspec
+import pyarrow as pa
 import structlog
 
 from heliograph.archiver.archive.object_store import ObjectStore
-from heliograph.archiver.archive.parquet import MANIFEST, DayWriter, Manifest, fault, folder, manifest_key
+from heliograph.archiver.archive.parquet import (
+    MANIFEST,
+    DayWriter,
+    Manifest,
+    fault,
+    folder,
+    is_object,
+    manifest_key,
+    read_day,
+    schema_name,
+)
 from heliograph.archiver.schema import Table
-from heliograph.common.errors import UnavailableError
+from heliograph.common.errors import InputError, UnavailableError
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -67,6 +78,18 @@ class DayStore:
             log.warning("manifest unreadable", table=table.name, day=date, error=str(error))
             return None
 
+    def read_manifest(self, key: str) -> Manifest:
+        """The manifest under a key.
+
+        Raises:
+            InputError: it is gone or cannot be read.
+            UnavailableError: the store does not answer.
+        """
+        try:
+            return msgspec.json.decode(self._objects.get(key) or b"", type=Manifest)
+        except msgspec.DecodeError as error:
+            raise InputError(f"{key}: {error}, expected a manifest") from error
+
     def manifest_keys(self, table: Table) -> list[str]:
         """The keys of all manifests of a table.
 
@@ -82,10 +105,21 @@ class DayStore:
             UnavailableError: the store does not answer.
         """
         try:
-            manifest = msgspec.json.decode(self._objects.get(key) or b"", type=Manifest)
-        except msgspec.DecodeError as error:
+            manifest = self.read_manifest(key)
+        except InputError as error:
             return key, f"manifest: {error}"
+        if manifest.schema != schema_name(table):
+            return manifest.object, f"schema {manifest.schema}, expected {schema_name(table)}"
         return manifest.object, fault(table, manifest, self._objects.get(manifest.object))
+
+    def read(self, table: Table, manifest: Manifest) -> pa.Table:
+        """The rows of a day, proved to be what its manifest says.
+
+        Raises:
+            InputError: they are not; the message names the object and what is wrong.
+            UnavailableError: the store does not answer.
+        """
+        return read_day(table, manifest, self._objects.get(manifest.object))
 
     def remove_orphans(self, table: Table, known: Mapping[str, Manifest]) -> list[str]:
         """Remove what a process that died before its manifest left in the days of `known`; their keys.
@@ -97,7 +131,7 @@ class DayStore:
         orphans = [
             key
             for key in self._objects.list(f"{table.name}/")
-            if key.endswith(".parquet") and kept.get(f"{key.rpartition('/')[0]}/", key) != key
+            if is_object(key) and kept.get(f"{key.rpartition('/')[0]}/", key) != key
         ]
         for key in orphans:
             self._objects.delete(key)

@@ -54,6 +54,26 @@ async def contents(db: ClickHouse, table: Table, dates: Iterable[str]) -> list[D
     return [Day(date=date, rows=int(rows), fingerprint=fingerprint) for date, rows, fingerprint in found]
 
 
+async def settled(db: ClickHouse, table: Table, date: str, age_s: int) -> tuple[int, int]:
+    """A time `age_s` ago (seconds, the database's clock), and a day's rows that came at or after it."""
+    [(before, late)] = await db.rows(
+        f"SELECT toUnixTimestamp(now()) - {age_s}, "  # noqa: S608 - names of our own tables
+        f"(SELECT count() FROM {table.name} WHERE toDate({table.time}) = {{date:Date}} "
+        f"AND toUnixTimestamp(inserted) >= toUnixTimestamp(now()) - {age_s})",
+        {"date": date},
+    )
+    return int(before), int(late)
+
+
+async def delete(db: ClickHouse, table: Table, date: str, before: int) -> None:
+    """Delete a day's rows that came before a time; later ones stay. Returns when no query sees them."""
+    await db.rows(
+        f"DELETE FROM {table.name} WHERE toDate({table.time}) = {{date:Date}} "  # noqa: S608 - names of our own tables
+        "AND toUnixTimestamp(inserted) < {before:Int64}",
+        {"date": date, "before": before},
+    )
+
+
 async def newest_date(db: ClickHouse) -> str:
     """The date of the newest bar: the days before it are complete. Empty without bars."""
     [(newest, count)] = await db.rows(f"SELECT toString(toDate(max(ts))), count() FROM {BARS.name}")  # noqa: S608 - names of our own tables

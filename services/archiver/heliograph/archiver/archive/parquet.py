@@ -1,21 +1,25 @@
-"""One day of a table as a Parquet object with its manifest, and the proof that the two agree."""
+"""One day of a table as an object, Parquet or CSV, with its manifest, and the proof that the two agree."""
 
 import hashlib
 from io import BytesIO
+from typing import Literal
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from heliograph.archiver.archive.csv_day import header, read_csv, write_csv
 from heliograph.archiver.schema import Table
-from heliograph.common.errors import InvariantError
+from heliograph.common.errors import InputError, InvariantError
 
 ROW_GROUP = 1 << 16
 ZSTD_LEVEL = 3
 NAME_DIGITS = 12
 MANIFEST = "_manifest.json"
 """The underscore keeps readers of hive folders from taking it for data."""
+Format = Literal["zstd", "snappy", "csv"]
+"""Parquet compressed by ZSTD or by Snappy, or plain CSV."""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +33,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         columns: name and Arrow type of each, in order.
         first: event time of the earliest row, UTC nanoseconds; `last` of the latest.
         fingerprint: of the rows in ClickHouse when it was made: the day is made again when it differs.
+        format: of the object.
+        dropped: ClickHouse no longer has these rows; they come back before the day is made again.
     """
 
     table: str
@@ -43,6 +49,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     last: int
     fingerprint: str
     v: int = 1
+    format: Format = "zstd"
+    dropped: bool = False
 
 
 def folder(table: str, day: str) -> str:
@@ -61,38 +69,30 @@ def schema_name(table: Table) -> str:
 
 
 class DayWriter:
-    """Writes one day's rows as Parquet (ZSTD, sorted, statistics, page index) into memory.
+    """Writes one day's rows into memory: as Parquet sorted, with statistics and a page index, or as CSV.
 
     The same rows in pages of the same size give the same bytes, and so the same name.
     """
 
-    def __init__(self, table: Table, day: str) -> None:
+    def __init__(self, table: Table, day: str, form: Format = "zstd") -> None:
         self._table = table
         self._day = day
+        self._form: Format = form
         self._buffer = BytesIO()
         self._rows = 0
         self._first: int | None = None
         self._last = 0
-        self._writer = pq.ParquetWriter(
-            self._buffer,
-            table.columns,
-            compression="zstd",
-            compression_level=ZSTD_LEVEL,
-            # Prices hardly repeat within a day: a dictionary of them costs time and bytes.
-            use_dictionary=[field.name for field in table.columns if field.type == pa.string()],
-            write_statistics=True,
-            # Every type here has a name of Parquet's own; Arrow's would be a seventh of a small day.
-            store_schema=False,
-            write_page_index=True,
-            sorting_columns=pq.SortingColumn.from_ordering(
-                table.columns, [(name, "ascending") for name in table.key]
-            ),
-        )
+        self._pages: list[pa.Table] = []
+        self._writer = None if form == "csv" else _parquet_writer(table, self._buffer, form)
 
     def add(self, rows: pa.Table) -> None:
         """Write a page: at least one row with the table's columns, in its order, after the pages before."""
         # In one piece, because the pages of the object follow the chunks of the table.
-        self._writer.write_table(rows.combine_chunks(), row_group_size=ROW_GROUP)
+        whole = rows.combine_chunks()
+        if self._writer is None:
+            self._pages.append(whole)
+        else:
+            self._writer.write_table(whole, row_group_size=ROW_GROUP)
         first, last = time_range(self._table, rows)
         self._rows += rows.num_rows
         self._first = first if self._first is None else min(self._first, first)
@@ -104,15 +104,17 @@ class DayWriter:
         Raises:
             InvariantError: no row was added.
         """
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()
         if self._first is None:
             raise InvariantError(f"{self._table.name} {self._day}: 0 rows, expected at least one")
-        data = self._buffer.getvalue()
+        data = self._buffer.getvalue() if self._writer else write_csv(self._table.columns, self._pages)
         sha256 = hashlib.sha256(data).hexdigest()
+        name = f"part-{sha256[:NAME_DIGITS]}.{'csv' if self._form == 'csv' else 'parquet'}"
         manifest = Manifest(
             table=self._table.name,
             day=self._day,
-            object=f"{folder(self._table.name, self._day)}part-{sha256[:NAME_DIGITS]}.parquet",
+            object=folder(self._table.name, self._day) + name,
             rows=self._rows,
             bytes=len(data),
             sha256=sha256,
@@ -121,8 +123,32 @@ class DayWriter:
             first=self._first,
             last=self._last,
             fingerprint=fingerprint,
+            format=self._form,
         )
         return data, manifest
+
+
+def _parquet_writer(table: Table, buffer: BytesIO, compression: str) -> pq.ParquetWriter:
+    return pq.ParquetWriter(
+        buffer,
+        table.columns,
+        compression=compression,
+        compression_level=ZSTD_LEVEL if compression == "zstd" else None,
+        # Prices hardly repeat within a day: a dictionary of them costs time and bytes.
+        use_dictionary=[field.name for field in table.columns if field.type == pa.string()],
+        write_statistics=True,
+        # Every type here has a name of Parquet's own; Arrow's would be a seventh of a small day.
+        store_schema=False,
+        write_page_index=True,
+        sorting_columns=pq.SortingColumn.from_ordering(
+            table.columns, [(name, "ascending") for name in table.key]
+        ),
+    )
+
+
+def is_object(key: str) -> bool:
+    """Whether a key is that of a day's object, whichever its format."""
+    return key.endswith((".parquet", ".csv"))
 
 
 def columns_of(schema: pa.Schema) -> list[tuple[str, str]]:
@@ -148,9 +174,35 @@ def fault(table: Table, manifest: Manifest, data: bytes | None) -> str:
     if (found := hashlib.sha256(data).hexdigest()) != manifest.sha256:
         return f"sha256 {found}, expected {manifest.sha256}"
     try:
+        if manifest.format == "csv":
+            return _csv_fault(table, manifest, data)
         return _content_fault(table, manifest, pq.ParquetFile(pa.BufferReader(data)))
-    except (pa.ArrowException, OSError) as error:
-        return f"not Parquet: {error}"
+    except (pa.ArrowException, OSError, msgspec.DecodeError) as error:
+        return f"not {'CSV' if manifest.format == 'csv' else 'Parquet'}: {error}"
+
+
+def read_day(table: Table, manifest: Manifest, data: bytes | None) -> pa.Table:
+    """The rows of an archived day.
+
+    Raises:
+        InputError: the object is missing, truncated or altered, or its schema is not the table's.
+    """
+    if manifest.schema != schema_name(table) or manifest.columns != columns_of(table.columns):
+        raise InputError(f"{manifest.object}: schema {manifest.schema}, expected {schema_name(table)}")
+    if wrong := fault(table, manifest, data):
+        raise InputError(f"{manifest.object}: {wrong}")
+    if manifest.format == "csv":
+        return read_csv(table.columns, data or b"")
+    return pq.read_table(pa.BufferReader(data)).cast(table.columns)
+
+
+def _csv_fault(table: Table, manifest: Manifest, data: bytes) -> str:
+    if (names := header(data)) != [name for name, _ in manifest.columns]:
+        return f"columns {names}, expected {[name for name, _ in manifest.columns]}"
+    if columns_of(table.columns) != manifest.columns:
+        return f"columns {manifest.columns}, expected {columns_of(table.columns)}"
+    rows = read_csv(table.columns, data)
+    return _differs(manifest, (rows.num_rows, *time_range(table, rows)))
 
 
 def _content_fault(table: Table, manifest: Manifest, file: pq.ParquetFile) -> str:
@@ -161,6 +213,9 @@ def _content_fault(table: Table, manifest: Manifest, file: pq.ParquetFile) -> st
     parts = [file.metadata.row_group(i).column(place).statistics for i in range(file.num_row_groups)]
     first = min((part.min_raw for part in parts), default=0)
     last = max((part.max_raw for part in parts), default=0)
-    found = (file.metadata.num_rows, first, last)
+    return _differs(manifest, (file.metadata.num_rows, first, last))
+
+
+def _differs(manifest: Manifest, found: tuple[int, int, int]) -> str:
     expected = (manifest.rows, manifest.first, manifest.last)
     return "" if found == expected else f"rows, first, last {found}, expected {expected}"

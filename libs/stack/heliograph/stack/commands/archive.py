@@ -1,0 +1,246 @@
+"""`heliograph archive`: asks the archiver of the running stack, which alone touches its stores."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from cyclopts import App, Parameter
+from rich.console import Console
+from rich.table import Table
+
+from heliograph.common.bus import Bus
+from heliograph.stack.commands.interrupt import until_interrupted
+from heliograph.stack.commands.status import CONNECT_WITHIN_S, running
+from heliograph.stack.errors import StackError
+from heliograph.stack.stack import connect
+from heliograph.stack.state import DEFAULT, State
+
+WITHIN_S = 600.0
+"""How long one answer may take: a verification reads every object."""
+FAILED = 1
+INTERRUPTED = 130
+
+app = App(name="archive", help="The archive of the running stack: one verified object a day and table.")
+
+Json = Annotated[bool, Parameter(name="--json", negative="", help="JSON on stdout.")]
+StateFolder = Annotated[Path | None, Parameter(name="--state", help="State folder. Default: .heliograph")]
+TableName = Annotated[
+    str | None, Parameter(name="--table", help="bars, votes, signals, reasons or outcomes. Default: all.")
+]
+First = Annotated[str | None, Parameter(name="--first", help="First day, YYYY-MM-DD.")]
+Last = Annotated[str | None, Parameter(name="--last", help="Last day, included. Default: as --first.")]
+Days = Annotated[int, Parameter(help="Days after which an object moves there.")]
+Ask = Callable[[Bus], Awaitable[Any]]
+Show = Callable[[Console, Any], None]
+
+
+@app.command
+def run(
+    *,
+    complete: Annotated[
+        bool, Parameter(negative="", help="Only days before that of the newest bar, as the archiver does.")
+    ] = False,
+    json: Json = False,
+    state: StateFolder = None,
+) -> int:
+    """Archive every day that has changed since it was archived."""
+    return answer(state, _ask("archive", complete_only=complete), _show_fields, as_json=json)
+
+
+@app.command
+def verify(
+    *,
+    table: TableName = None,
+    first: First = None,
+    last: Last = None,
+    json: Json = False,
+    state: StateFolder = None,
+) -> int:
+    """Read objects again and compare them with their manifests; exits with 1 when one is not whole."""
+    ask = _ask("verify", **_range(table, first, last))
+    return answer(state, ask, _show_verdict, as_json=json, failed=lambda verdict: bool(verdict["wrong"]))
+
+
+@app.command
+def restore(
+    *,
+    table: TableName = None,
+    first: First = None,
+    last: Last = None,
+    json: Json = False,
+    state: StateFolder = None,
+) -> int:
+    """Bring archived days back into ClickHouse, each object proved first; without days, all of them."""
+    return answer(state, _ask("restore", **_range(table, first, last)), _show_fields, as_json=json)
+
+
+@app.command
+def drop(
+    *,
+    table: Annotated[str, Parameter(help="bars, votes, signals, reasons or outcomes.")],
+    first: Annotated[str, Parameter(help="First day, YYYY-MM-DD.")],
+    last: Last = None,
+    json: Json = False,
+    state: StateFolder = None,
+) -> int:
+    """Delete days from ClickHouse, each after its object was read again and equals its rows."""
+    return answer(state, _ask("drop", **_range(table, first, last)), _show_fields, as_json=json)
+
+
+@app.command(name="list")
+def list_(
+    *,
+    table: TableName = None,
+    first: First = None,
+    last: Last = None,
+    json: Json = False,
+    state: StateFolder = None,
+) -> int:
+    """List what is archived, a line a day and table."""
+    return answer(state, _all_days(_range(table, first, last)), _show_days, as_json=json)
+
+
+@app.command
+def lifecycle(
+    *,
+    apply: Annotated[bool, Parameter(negative="", help="Put the rule and read it back.")] = False,
+    ia: Days = 30,
+    glacier: Days = 365,
+    deep: Days = 2555,
+    expire: Annotated[int, Parameter(help="Days after which objects are deleted; 0: never.")] = 0,
+    json: Json = False,
+    state: StateFolder = None,
+) -> int:
+    """Show the rules of the archive's bucket, or apply one: Standard, Standard-IA, Glacier, Deep Archive."""
+    ask = _ask("lifecycle", apply=apply, ia=ia, glacier=glacier, deep=deep, expire=expire)
+    return answer(state, ask, _show_rules, as_json=json)
+
+
+@app.command
+def cost(
+    *,
+    ia: Days = 30,
+    glacier: Days = 365,
+    deep: Days = 2555,
+    expire: Annotated[int, Parameter(help="Days after which objects are deleted; 0: never.")] = 0,
+    json: Json = False,
+    state: StateFolder = None,
+) -> int:
+    """Seven years on S3 from the measured sizes, beside everything in Standard."""
+    ask = _ask("cost", ia=ia, glacier=glacier, deep=deep, expire=expire)
+    return answer(state, ask, _show_cost, as_json=json)
+
+
+def answer(
+    folder: Path | None,
+    ask: Ask,
+    show: Show,
+    *,
+    as_json: bool,
+    failed: Callable[[Any], bool] = lambda _: False,
+) -> int:
+    """Ask the running stack and print what it says; the exit code.
+
+    Raises:
+        InputError: the archiver refuses the request.
+        StackError: no stack runs there, or its NATS does not answer.
+        UnavailableError: the archiver or its stores do not answer.
+    """
+    said: list[Any] = []
+    if asyncio.run(until_interrupted(_asked(State(folder or DEFAULT), ask, said))):
+        return INTERRUPTED
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(said[0]).decode() + "\n")
+    else:
+        show(Console(), said[0])
+    return FAILED if failed(said[0]) else 0
+
+
+async def _asked(state: State, ask: Ask, said: list[Any]) -> None:
+    run = running(state)
+    try:
+        async with asyncio.timeout(CONNECT_WITHIN_S):
+            bus = await connect(state, run.urls["nats"], int(run.settings["shards"]))
+    except TimeoutError:
+        raise StackError(f"{run.urls['nats']} does not answer within {CONNECT_WITHIN_S:.0f} s") from None
+    try:
+        said.append(await ask(bus))
+    finally:
+        await bus.close()
+
+
+def _ask(subject: str, **body: Any) -> Ask:
+    async def ask(bus: Bus) -> Any:
+        return await bus.request(f"query.archiver.{subject}", body, timeout=WITHIN_S)
+
+    return ask
+
+
+def _all_days(body: dict[str, str]) -> Ask:
+    async def ask(bus: Bus) -> list[Any]:
+        days: list[Any] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            more = {"cursor": cursor} if cursor else {}
+            page = await bus.request("query.archiver.archived", {**body, **more}, timeout=WITHIN_S)
+            days += page["days"]
+            cursor = page["cursor"]
+        return days
+
+    return ask
+
+
+def _range(table: str | None, first: str | None, last: str | None) -> dict[str, str]:
+    fields = {"table": table, "first": first, "last": last or first}
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _show_fields(console: Console, said: dict[str, Any]) -> None:
+    console.print("  ".join(f"{name} {value:,}" for name, value in said.items()), highlight=False)
+
+
+def _show_verdict(console: Console, said: dict[str, Any]) -> None:
+    for key, wrong in said["wrong"].items():
+        console.print(f"[red]{key}[/] {wrong}", highlight=False, soft_wrap=True)
+    verdict = f"[red]{len(said['wrong'])} not whole[/]" if said["wrong"] else "[green]all whole[/]"
+    console.print(f"{said['checked']:,} objects read, {verdict}", highlight=False)
+
+
+def _show_days(console: Console, said: list[dict[str, Any]]) -> None:
+    table = Table("table", "day", "rows", "bytes", "format", "schema", "in ClickHouse", "sha256", box=None)
+    for day in said:
+        there = "no" if day["dropped"] else "yes"
+        numbers = (f"{day['rows']:,}", f"{day['bytes']:,}")
+        table.add_row(
+            day["table"], day["day"], *numbers, day["format"], day["schema"], there, day["sha256"][:12]
+        )
+    console.print(table)
+
+
+def _show_rules(console: Console, said: dict[str, Any]) -> None:
+    for rule in said["rules"]:
+        moves = ", ".join(
+            f"{move['StorageClass']} after {move['Days']} d" for move in rule.get("Transitions", [])
+        )
+        expires = f", deleted after {rule['Expiration']['Days']} d" if "Expiration" in rule else ""
+        console.print(f"[bold]{rule['ID']}[/] {rule['Status']}: {moves}{expires}", highlight=False)
+    if not said["rules"]:
+        console.print("no rules: everything stays in Standard")
+
+
+def _show_cost(console: Console, said: dict[str, Any]) -> None:
+    table = Table("year", "GB at its end", "with the lifecycle", "all in Standard", box=None)
+    for year in said["years"]:
+        gigabytes = f"{year['gigabytes']:,.3f}"
+        table.add_row(str(year["year"]), gigabytes, f"${year['tiered']:,.4f}", f"${year['standard']:,.4f}")
+    console.print(table)
+    console.print(
+        f"{said['bytes_a_day']:,.0f} bytes a day; {len(said['years'])} years: ${said['tiered']:,.2f} beside "
+        f"${said['standard']:,.2f}, {said['saved']:.0%} saved; {said['moved']:.0%} of the bytes are in "
+        "objects of 128 KB or more, which alone S3 moves",
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,135 @@
+"""What is archived: listed, verified, sampled, restored into ClickHouse, dropped from it."""
+
+import random
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+import msgspec
+
+from heliograph.archiver.archive.parquet import Manifest
+from heliograph.archiver.archive.restore import Moved, Restorer
+from heliograph.archiver.archive.shelf import Shelves
+from heliograph.archiver.schema import EVENT_TABLES, Table
+from heliograph.common.errors import InputError
+
+ALL_DAYS = ("0001-01-01", "9999-12-31")
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What a verification has read, and each object that is not whole: its key → what is wrong."""
+
+    checked: int
+    wrong: dict[str, str]
+
+
+class Holdings:
+    """The days in an object store. Every method reads the store itself, not what this process remembers."""
+
+    def __init__(self, shelves: Shelves, restorer: Restorer) -> None:
+        self._shelves = shelves
+        self._restorer = restorer
+
+    async def manifests(
+        self, tables: Iterable[Table] = EVENT_TABLES, first: str = ALL_DAYS[0], last: str = ALL_DAYS[1]
+    ) -> list[tuple[Table, Manifest]]:
+        """The manifests of days from `first` to `last` (both included), by table and day.
+
+        Raises:
+            InputError: one cannot be read; the message names it.
+            UnavailableError: the store does not answer.
+        """
+        found: list[tuple[Table, Manifest]] = []
+        for table in tables:
+            wanted = await self._keys(table, first, last)
+            store = self._shelves.store
+            read, failures = await self._shelves.all(store.read_manifest, [(key,) for key in wanted])
+            for failure in failures:
+                raise failure
+            found += [(table, manifest) for manifest in sorted(read, key=lambda manifest: manifest.day)]
+        return found
+
+    async def verify(
+        self, tables: Iterable[Table] = EVENT_TABLES, first: str = ALL_DAYS[0], last: str = ALL_DAYS[1]
+    ) -> Verdict:
+        """Read every object again and compare it with its manifest.
+
+        Raises:
+            UnavailableError: the store does not answer.
+        """
+        async with self._shelves.running:
+            keys = [(table, key) for table in tables for key in await self._keys(table, first, last)]
+            return await self._check(keys)
+
+    async def sample(self, count: int, chance: random.Random) -> Verdict:
+        """Verify some objects, chosen by chance.
+
+        Raises:
+            UnavailableError: the store does not answer.
+        """
+        async with self._shelves.running:
+            keys = [(table, key) for table in EVENT_TABLES for key in await self._keys(table, *ALL_DAYS)]
+            return await self._check(chance.sample(keys, min(count, len(keys))))
+
+    async def verify_keys(self, objects: Sequence[str]) -> dict[str, str]:
+        """Those of some objects or manifests, named by their keys, that are still not whole.
+
+        Raises:
+            UnavailableError: the store does not answer.
+        """
+        tables = {table.name: table for table in EVENT_TABLES}
+        names = [(tables[key.partition("/")[0]], day_of(key)) for key in objects]
+        found: dict[str, str] = {}
+        for table, day in names:
+            found |= (await self.verify([table], day, day)).wrong
+        return found
+
+    async def restore(self, tables: Iterable[Table], first: str, last: str) -> Moved:
+        """Bring days back into ClickHouse, each proved before its first row goes in.
+
+        Raises:
+            InputError: there is no such day, or an object is missing, altered or of another schema: it is
+                named, and the days before it are restored.
+            UnavailableError: a store is away.
+        """
+        return await self._move(self._restorer.restore, tables, first, last)
+
+    async def drop(self, tables: Iterable[Table], first: str, last: str) -> Moved:
+        """Delete days from ClickHouse, each only after its object was read again and equals its rows.
+
+        Raises:
+            InputError: there is no such day, or the archive does not hold what the database holds.
+            UnavailableError: a store is away.
+        """
+        return await self._move(self._restorer.drop, tables, first, last)
+
+    async def _move(
+        self,
+        move: Callable[[Table, Manifest], Awaitable[Manifest]],
+        tables: Iterable[Table],
+        first: str,
+        last: str,
+    ) -> Moved:
+        async with self._shelves.running:
+            found = await self.manifests(tables, first, last)
+            if not found:
+                raise InputError(f"day: {first} to {last}, expected at least one archived day in it")
+            for table, manifest in found:
+                moved = await move(table, manifest)
+                shelf = self._shelves.of(table.name)
+                shelf.manifests[manifest.day] = moved
+                shelf.looked.add(manifest.day)
+            return Moved(days=len(found), rows=sum(manifest.rows for _, manifest in found))
+
+    async def _keys(self, table: Table, first: str, last: str) -> list[str]:
+        keys = await self._shelves.in_thread(self._shelves.store.manifest_keys, table)
+        return [key for key in keys if first <= day_of(key) <= last]
+
+    async def _check(self, keys: Sequence[tuple[Table, str]]) -> Verdict:
+        found, failures = await self._shelves.all(self._shelves.store.check, keys)
+        for failure in failures:
+            raise failure
+        return Verdict(checked=len(found), wrong={key: wrong for key, wrong in found if wrong})
+
+
+def day_of(key: str) -> str:
+    """The day in a key, `table/date=YYYY-MM-DD/name`."""
+    return key.partition("date=")[2].partition("/")[0]
