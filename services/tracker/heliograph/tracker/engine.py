@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import msgspec
 import numba
 import numpy as np
 import numpy.typing as npt
 
 from heliograph.common.errors import InvariantError
-from heliograph.common.events import BarBatch, Outcome, Signal
+from heliograph.common.events import Action, BarBatch, Outcome, Signal
 from heliograph.common.intervals import interval_ns
 from heliograph.common.outcomes import EXPIRED, OPEN, close_by_bar
 from heliograph.tracker.closing import PERCENT, Closing, Costs, outcome_of
@@ -26,6 +27,8 @@ STATE = np.dtype(
         ("best", np.float64),
         ("worst", np.float64),
         ("bars", np.int64),
+        ("last", np.float64),
+        ("last_ts", np.int64),
     ]
 )
 """One open signal: what decides its end, and what was seen on the way (excursions in percent of entry).
@@ -35,6 +38,32 @@ Its prices are in the shares of now: `split` of them stand for one of the signal
 """
 LEVELS = ("entry", "stop", "target")
 FIRST_CAPACITY = 64
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True):
+    """How an open signal stands.
+
+    Attributes:
+        last: close of its last bar, in the shares of the signal's own prices; `ts` when that bar closed.
+        pnl: percent of entry, signed by side, before costs; `best` and `worst` so far likewise.
+        bars: bars held.
+    """
+
+    signal: str
+    symbol: str
+    action: Action
+    entry: float
+    stop: float
+    target: float
+    opened: int
+    expires: int
+    last: float
+    ts: int
+    pnl: float
+    best: float
+    worst: float
+    bars: int
+
 
 _close_by_bar = numba.njit(cache=True)(close_by_bar)
 
@@ -85,6 +114,7 @@ def _advance(
             close,
         )
         state[s].bars += 1
+        state[s].last, state[s].last_ts = close, bar_close_ts
         # Of the bar that ends a signal only the open and the exit are certain; any other was held throughout.
         whole = code == OPEN or (code == EXPIRED and bar_ts < state[s].expires)
         top, bottom = (high, low) if whole else (max(open_, exit_), min(open_, exit_))
@@ -137,6 +167,7 @@ class OpenSignals:
         row["split"] = 1.0
         row["best"] = row["worst"] = 0.0
         row["bars"] = 0
+        row["last"], row["last_ts"] = signal.entry, signal.ts
 
     def absorb(self, other: "OpenSignals") -> None:
         """Take over the signals of another with what they have seen; the other is empty afterwards.
@@ -183,6 +214,11 @@ class OpenSignals:
             for k in np.flatnonzero(codes)
         ]
 
+    def positions(self) -> list[Position]:
+        """How each signal stands, in the order in which they were given."""
+        found = [_position(signal, self._state[slot]) for slot, signal in self._signals.items()]
+        return sorted(found, key=lambda position: (position.opened, position.signal))
+
     def seen_until(self, ts: int) -> None:
         """Bars that start before a time have been seen by all: they pass by should they come again."""
         for slot in self._signals:
@@ -195,6 +231,7 @@ class OpenSignals:
                 row, signal = self._state[slot], self._signals[slot]
                 if seq > row["input_seq"] and ts >= row["opened"]:
                     row["split"] *= ratio
+                    row["last"] /= ratio
                     for name in LEVELS:
                         row[name] = getattr(signal, name) / row["split"]
 
@@ -236,3 +273,24 @@ class OpenSignals:
             del self._by_symbol[signal.symbol]
         self._free.append(slot)
         return signal
+
+
+def _position(signal: Signal, row: Any) -> Position:
+    last = float(row["last"]) * float(row["split"])
+    side = 1.0 if signal.action == "BUY" else -1.0
+    return Position(
+        signal=signal.id,
+        symbol=signal.symbol,
+        action=signal.action,
+        entry=signal.entry,
+        stop=signal.stop,
+        target=signal.target,
+        opened=signal.ts,
+        expires=signal.expires,
+        last=last,
+        ts=int(row["last_ts"]),
+        pnl=side * (last - signal.entry) / signal.entry * PERCENT,
+        best=float(row["best"]),
+        worst=float(row["worst"]),
+        bars=int(row["bars"]),
+    )

@@ -39,7 +39,7 @@ from heliograph.common.events import BarBatch, Outcome, Signal
 from heliograph.common.service import Delivery
 from heliograph.tracker import gaps, leases, record
 from heliograph.tracker.database import Database
-from heliograph.tracker.engine import OpenSignals
+from heliograph.tracker.engine import OpenSignals, Position
 from heliograph.tracker.leases import Lease
 from heliograph.tracker.recent import RecentBatches
 from heliograph.tracker.record import StoredOutcome
@@ -92,6 +92,10 @@ class TrackerProcessor:
     def open_signals(self) -> int:
         """How many signals are followed."""
         return len(self._following)
+
+    def positions(self) -> list[Position]:
+        """How each open signal of the shard stands."""
+        return self._following.positions()
 
     @property
     def position(self) -> int:

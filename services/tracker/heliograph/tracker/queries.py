@@ -7,11 +7,14 @@ import msgspec
 
 from heliograph.common.bus import Bus
 from heliograph.common.errors import InputError
+from heliograph.common.events import Signal
 from heliograph.common.subjects import check_symbol
 from heliograph.tracker import refusals
 from heliograph.tracker.database import Database
+from heliograph.tracker.quality import HISTORY_NS, Quality, quality
 from heliograph.tracker.refusals import Refusal
 from heliograph.tracker.rows import MAX_TS
+from heliograph.tracker.statistics import Statistics, StatisticsQuery, statistics, win_rate
 from heliograph.tracker.verification import Verification, VerifyQuery
 
 GROUP = "tracker"
@@ -33,6 +36,12 @@ class SignalQuery(msgspec.Struct, frozen=True, kw_only=True):
     """One signal."""
 
     id: Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class OpenQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """The open signals, of one symbol or of all; each replica answers for the shards that it has."""
+
+    symbol: str | None = None
 
 
 class StatsQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,11 +90,13 @@ class Queries:
     async def register(self, bus: Bus) -> None:
         """Answer on the bus, one replica a request."""
         for name, answer in (
-            ("signals", _answering(SignalsQuery, self.signals)),
-            ("signal", _answering(SignalQuery, self.signal)),
-            ("stats", _answering(StatsQuery, self.stats)),
-            ("verify", _answering(VerifyQuery, Verification(self._database).page)),
-            ("refusals", _answering(RefusalsQuery, self.refusals)),
+            ("signals", answering(SignalsQuery, self.signals)),
+            ("signal", answering(SignalQuery, self.signal)),
+            ("stats", answering(StatsQuery, self.stats)),
+            ("verify", answering(VerifyQuery, Verification(self._database).page)),
+            ("statistics", answering(StatisticsQuery, self.statistics)),
+            ("quality", answering(SignalQuery, self.quality)),
+            ("refusals", answering(RefusalsQuery, self.refusals)),
         ):
             await bus.respond(f"query.tracker.{name}", answer, queue=GROUP)
 
@@ -130,6 +141,33 @@ class Queries:
         total, newest = await refusals.newest(self._database, query.limit)
         return Refusals(total=total, newest=newest)
 
+    async def statistics(self, query: StatisticsQuery) -> Statistics:
+        """What became of the signals, by one of their properties.
+
+        Raises:
+            InputError: the symbol is none.
+            UnavailableError: Postgres is away.
+        """
+        return await statistics(self._database, query)
+
+    async def quality(self, query: SignalQuery) -> Quality:
+        """How good one signal looked when it was given: nothing later counts.
+
+        Raises:
+            InputError: there is none of this id.
+            UnavailableError: Postgres is away.
+        """
+        rows = await self._database.fetch("SELECT payload FROM every_signal WHERE id = %s", (query.id,))
+        if not rows:
+            raise InputError(f"id: {query.id!r}, expected the id of a signal")
+        signal = msgspec.json.decode(rows[0][0], type=Signal)
+        ((wins, losses),) = await self._database.fetch(
+            """SELECT count(*) FILTER (WHERE result = 'win'), count(*) FILTER (WHERE result = 'loss')
+            FROM outcomes WHERE symbol = %s AND ts > %s AND ts <= %s""",
+            (signal.symbol, signal.ts - HISTORY_NS, signal.ts),
+        )
+        return quality(signal, wins, losses)
+
     async def stats(self, _: StatsQuery) -> Stats:
         """Counts of the record, all of one moment.
 
@@ -159,7 +197,7 @@ class Queries:
             wins=wins,
             losses=losses,
             expired=expired,
-            win_rate=wins / (wins + losses) if wins + losses else None,
+            win_rate=win_rate(wins, losses),
             reasons=reasons,
             outcomes=outcomes,
             due_without_outcome=due,
@@ -169,9 +207,8 @@ class Queries:
 Q = TypeVar("Q")
 
 
-def _answering(
-    kind: type[Q], answer: Callable[[Q], Awaitable[object]]
-) -> Callable[[bytes], Awaitable[bytes]]:
+def answering(kind: type[Q], answer: Callable[[Q], Awaitable[object]]) -> Callable[[bytes], Awaitable[bytes]]:
+    """A responder that decodes the query, refuses one that is none by name, and encodes the answer."""
     decoder = msgspec.json.Decoder(kind)
 
     async def respond(body: bytes) -> bytes:

@@ -9,10 +9,11 @@ from heliograph.common.service import Context, Source
 from heliograph.tracker.calibration.answers import CalibrationAnswers
 from heliograph.tracker.calibration.trainer import Trainer
 from heliograph.tracker.database import Database
+from heliograph.tracker.engine import Position
 from heliograph.tracker.integrity import Integrity
 from heliograph.tracker.pattern.patterns import Patterns
 from heliograph.tracker.processor import INPUT, TrackerProcessor
-from heliograph.tracker.queries import Queries
+from heliograph.tracker.queries import OpenQuery, Queries, answering
 from heliograph.tracker.settings import TrackerSettings
 from heliograph.tracker.writer import Writer
 
@@ -52,6 +53,7 @@ class TrackerService:
         await writer.prepare(context.clock.now_ns())
         writer.start()
         await Queries(database).register(context.bus)
+        await context.bus.respond("query.tracker.open", answering(OpenQuery, self._open))
         await CalibrationAnswers(database, settings.calibration_days).register(context.bus)
         self._trainer = Trainer(database, context.bus, settings)
         self._trainer.start()
@@ -102,6 +104,10 @@ class TrackerService:
             "pattern_cases": self._patterns.cases if self._patterns else 0,
             "integrity": self._integrity.status() if self._integrity else {},
         }
+
+    async def _open(self, query: OpenQuery) -> dict[str, list[Position]]:
+        positions = [p for processor in self._processors.values() for p in processor.positions()]
+        return {"open": [p for p in positions if query.symbol in (None, p.symbol)]}
 
     async def stop(self) -> None:
         """Stop the training and the checks, and close the database."""
