@@ -11,10 +11,8 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from heliograph.common.bus import Bus
+from heliograph.stack.commands.connection import connected
 from heliograph.stack.commands.interrupt import until_interrupted
-from heliograph.stack.commands.status import CONNECT_WITHIN_S, running
-from heliograph.stack.errors import StackError
-from heliograph.stack.stack import connect
 from heliograph.stack.state import DEFAULT, State
 
 SUBJECT = "query.tracker.verify"
@@ -81,16 +79,8 @@ def verify(
 
 
 async def _verify(state: State, report: Report) -> None:
-    run = running(state)
-    try:
-        async with asyncio.timeout(CONNECT_WITHIN_S):
-            bus = await connect(state, run.urls["nats"], int(run.settings["shards"]))
-    except TimeoutError:
-        raise StackError(f"{run.urls['nats']} does not answer within {CONNECT_WITHIN_S:.0f} s") from None
-    try:
+    async with connected(state) as bus:
         await collect(bus, report)
-    finally:
-        await bus.close()
 
 
 async def collect(bus: Bus, report: Report) -> None:
