@@ -254,6 +254,16 @@ async def test_without_any_redis_the_share_is_of_the_whole(replicas: Make) -> No
     assert (await denied(one, what)).reason == "rate"
 
 
+async def test_a_storm_without_any_redis_keeps_to_the_share(replicas: Make) -> None:
+    one = replicas(members=2, with_redis=False)
+    what = meter(daily_budget=100 * MILL)
+    costs: list[int] = []
+    await asyncio.gather(*(call(one, what, costs) for _ in range(5_000)))
+    while await call(one, what, costs) is None:
+        pass
+    assert 49 * MILL < sum(costs) <= 50 * MILL
+
+
 async def test_a_budget_holds_while_redis_dies_and_comes_back_empty(
     replicas: Make, redis_server: Any, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
 ) -> None:

@@ -164,6 +164,26 @@ async def test_a_slow_first_is_hedged_and_the_loser_is_cancelled_and_counted(
     assert first.breaker.state(time.monotonic()) == "closed"
 
 
+async def test_a_first_that_hangs_is_soon_left_alone(server: ModelServer, make: Make) -> None:
+    models = make()
+    models._ordered.calls[0].latency._seen.extend([0.2] * ENOUGH)
+    server.faults["glm"] = Faults(hang=1.0)
+    for _ in range(7):
+        assert (await answered(models)).provider == "deepseek"
+    assert models._ordered.calls[0].breaker.state(time.monotonic()) == "open"
+    assert len([call for call in server.calls if call.provider == "glm"]) == 5
+
+
+async def test_when_all_hang_the_breakers_open(server: ModelServer, make: Make) -> None:
+    models = make(models=["glm"], model_deadline_s=0.3)
+    server.default = Faults(hang=1.0)
+    for _ in range(5):
+        assert (await refused(models)).reason == "timeout"
+    began = time.monotonic()
+    assert (await refused(models)).reason == "breaker"
+    assert time.monotonic() - began < 0.1
+
+
 async def test_a_quick_first_is_not_hedged(server: ModelServer, make: Make) -> None:
     models = make()
     server.faults["glm"] = Faults(latency="0.05")

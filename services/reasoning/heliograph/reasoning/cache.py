@@ -3,7 +3,7 @@
 import contextlib
 import re
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 from redis.asyncio import Redis
@@ -49,9 +49,25 @@ def as_text(value: bytes | str) -> str:
 
 
 class ExplanationCache:
-    """Texts by key, each for `ttl_s` seconds at most; in memory the newest `size` used."""
+    """Texts by key, each for `ttl_s` seconds at most; in memory the newest `size` used.
 
-    def __init__(self, clock: Clock, redis: Redis | None, size: int, ttl_s: float) -> None:
+    `prefix` begins its keys in Redis, `sound` says which texts of it may be used, `name` is for metrics.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        redis: Redis | None,
+        size: int,
+        ttl_s: float,
+        *,
+        prefix: str = PREFIX,
+        sound: Callable[[str], bool] = is_sound,
+        name: str = "reasoning",
+    ) -> None:
+        self._prefix = prefix
+        self._sound = sound
+        self._name = name
         self._clock = clock
         self._redis = redis
         self._size = size
@@ -84,8 +100,8 @@ class ExplanationCache:
             self._remember(key, text)
         misses = len(missing) - len(from_redis)
         self._misses += misses
-        metrics.CACHE.labels("reasoning", "hit").inc(len(wanted) - misses)
-        metrics.CACHE.labels("reasoning", "miss").inc(misses)
+        metrics.CACHE.labels(self._name, "hit").inc(len(wanted) - misses)
+        metrics.CACHE.labels(self._name, "miss").inc(misses)
         return found | from_redis
 
     async def put(self, texts: Mapping[str, str]) -> None:
@@ -97,7 +113,7 @@ class ExplanationCache:
         try:
             async with self._redis.pipeline(transaction=False) as pipe:
                 for key, text in texts.items():
-                    pipe.set(PREFIX + key, text, ex=max(1, round(self._ttl_s)))
+                    pipe.set(self._prefix + key, text, ex=max(1, round(self._ttl_s)))
                 await pipe.execute()
             self.store = "ok"
         except (RedisError, OSError, TimeoutError) as error:
@@ -122,13 +138,13 @@ class ExplanationCache:
         if self._redis is None or not self._redis_is_due():
             return {}
         try:
-            values = await self._redis.mget([PREFIX + key for key in keys])
+            values = await self._redis.mget([self._prefix + key for key in keys])
         except (RedisError, OSError, TimeoutError) as error:
             await self._lost(error)
             return {}
         self.store = "ok"
         texts = {k: as_text(v) for k, v in zip(keys, values, strict=True) if v is not None}
-        return {key: text for key, text in texts.items() if is_sound(text)}
+        return {key: text for key, text in texts.items() if self._sound(text)}
 
     def _redis_is_due(self) -> bool:
         return self._redis is not None and self._clock.monotonic() >= self._retry_at

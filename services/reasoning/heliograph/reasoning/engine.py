@@ -58,7 +58,7 @@ def reason_of(signal: Signal, text: str, *, cached: bool, received: int) -> Reas
         received: wall time, UTC nanoseconds.
     """
     return Reason(
-        id=derive_id("reason", signal.id, MODEL),
+        id=reason_id(signal),
         cause=signal.id,
         ts=signal.ts,
         received=received,
@@ -69,3 +69,8 @@ def reason_of(signal: Signal, text: str, *, cached: bool, received: int) -> Reas
         model=MODEL,
         cached=cached,
     )
+
+
+def reason_id(signal: Signal) -> str:
+    """The id of a signal's one reason, whoever gives it: a second delivery never makes a second reason."""
+    return derive_id("reason", signal.id, MODEL)

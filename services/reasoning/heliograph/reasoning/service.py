@@ -1,14 +1,18 @@
 """Reasoning: explains each signal in two or three sentences."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from heliograph.common.errors import InvariantError
 from heliograph.common.events import Signal
 from heliograph.common.service import Context, ShardProcessor, Source
 from heliograph.reasoning.cache import ExplanationCache, connect
 from heliograph.reasoning.engine import Explainer
+from heliograph.reasoning.models.wanted import wanted
 from heliograph.reasoning.processor import Published, ReasoningProcessor
 from heliograph.reasoning.settings import ReasoningSettings
+
+if TYPE_CHECKING:
+    from heliograph.reasoning.narration.service import Narration
 
 
 class ReasoningService:
@@ -25,12 +29,13 @@ class ReasoningService:
         self._cache: ExplanationCache | None = None
         self._explainer = Explainer()
         self._published = Published()
+        self._narration: Narration | None = None
 
     async def start(self, context: Context) -> None:
         """Find the cache; reasons are given without Redis too.
 
         Raises:
-            ConfigError: `redis_url` is not one.
+            ConfigError: `redis_url` is not one, or a provider of models is described wrongly.
         """
         settings = context.settings
         if not isinstance(settings, ReasoningSettings):
@@ -43,11 +48,18 @@ class ReasoningService:
             settings.explanation_ttl_s,
         )
         await self._cache.ping()
+        if settings.reason_models != "never" and wanted(settings):
+            # Without a key there is no need of it, and its imports would hold up the start.
+            from heliograph.reasoning.narration.service import Narration  # noqa: PLC0415
+
+            self._narration = Narration(context, settings)
 
     def processor(self, shard: int) -> ShardProcessor:
         """A processor for one shard."""
         context, cache = self._started()
-        return ReasoningProcessor(shard, context.bus, context.clock, self._explainer, cache, self._published)
+        return ReasoningProcessor(
+            shard, context.bus, context.clock, self._explainer, cache, self._published, self._narration
+        )
 
     async def problems(self) -> dict[str, str]:
         """Why it is not ready; Redis away is no reason, since the template needs no cache."""
@@ -57,10 +69,13 @@ class ReasoningService:
         """Reasons since the start of this process, what the cache did, and where it lives."""
         _, cache = self._started()
         await cache.ping()
-        return {"reasons": self._published.reasons, "cache": cache.status(), "redis": cache.store}
+        told = {"reasons": self._published.reasons, "cache": cache.status(), "redis": cache.store}
+        return told | ({"models": self._narration.status()} if self._narration else {})
 
     async def stop(self) -> None:
-        """Leave Redis."""
+        """Leave the models and Redis."""
+        if self._narration is not None:
+            await self._narration.close()
         if self._cache is not None:
             await self._cache.close()
 

@@ -21,4 +21,8 @@ if total > before then
   redis.call('HSET', members, member, ARGV[4])
   redis.call('HINCRBY', totals, 'spent', string.format('%.0f', total - before))
 end
-return {'settled'}
+local committed = 0
+for _, amount in ipairs(redis.call('HMGET', totals, 'spent', 'held', 'lost')) do
+  committed = committed + tonumber(amount or 0)
+end
+return {'settled', committed}

@@ -88,13 +88,17 @@ class SharedSpend:
         totals = _totals(answer[3]) if what == "granted" else {}
         return Told(what, int(answer[1]), int(answer[2]), totals)
 
-    async def settle(self, books: Books, day: str, call: str) -> bool:
+    async def settle(self, books: Books, day: str, call: str, now: float) -> bool:
         """Take a call's hold away and this member's total in; whether the store is the one known."""
+        known = books.days[day]
         answer: list[Any] = await self._settle(
             keys=keys(books.meter.name, day)[:6],
-            args=[books.generation or "", call, self._member, books.days[day].own],
+            args=[books.generation or "", call, self._member, known.own],
         )
-        return bool(answer[0] == b"settled")
+        if answer[0] != b"settled":
+            return False
+        known.saw(int(answer[1]), now)
+        return True
 
     async def merge(self, books: Books, day: str, now: float) -> str:
         """Bring all that this member knows of a day into the store; the store's generation."""

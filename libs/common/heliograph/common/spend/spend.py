@@ -136,7 +136,8 @@ class Spend:
         """See to it that the day has its books, and that somebody watches Redis."""
         if self._shared is None and not self._alone:
             async with self._changing:
-                await self._enter("no redis", 0.0)
+                if not self._alone:
+                    await self._enter("no redis", 0.0)
         if today not in books.days:
             if self._alone and (books.generation is not None or self._shared is None):
                 books.take_share_of_new_day(today, self._members, self._clock.monotonic())
@@ -206,9 +207,10 @@ class Spend:
 
     async def _settle(self, shared: SharedSpend, books: Books, day: str, call: str) -> None:
         async with self._turn:
-            known = await shared.settle(books, day, call)
-        if known and day in books.days:
-            books.days[day].unsettled.discard(call)
+            if day not in books.days:
+                return
+            if await shared.settle(books, day, call, self._clock.monotonic()):
+                books.open_day(day, self._day_began()).unsettled.discard(call)
 
     async def _meet(self, shared: SharedSpend, books: Books, today: str) -> None:
         """Tell the store what is known here: it may be new to this process, or have lost its data."""

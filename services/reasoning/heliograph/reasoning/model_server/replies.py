@@ -85,7 +85,8 @@ def as_chat(body: dict[str, Any]) -> dict[str, Any]:
     return body | {"messages": fixed + body["messages"], "response_format": form}
 
 
-def error(status: int, code: str, headers: dict[str, str] | None = None) -> Response:
-    """An error as providers word it."""
-    told = {"message": f"The model server was asked to fail: {code}.", "type": code, "code": code}
+def error(status: int, code: str, headers: dict[str, str] | None = None, key: str = "") -> Response:
+    """An error as providers word it; some repeat the key, which must then go no further."""
+    repeated = f" The key was {key}." if key else ""
+    told = {"message": f"The model server was asked to fail: {code}.{repeated}", "type": code, "code": code}
     return JSONResponse({"error": told}, status, headers)

@@ -127,7 +127,7 @@ class ModelServer:
                 return Response(status_code=499)
             end = fault or "ok"
             reply = replies.reply(body, fault, faults.tokens)
-            return self._response(fault, faults, form(body, reply))
+            return self._response(fault, faults, form(body, reply), key)
         finally:
             self.running -= 1
             billed = reply if end in {"ok", "wrong_schema", "injection"} else replies.Reply("", 0, 0)
@@ -142,15 +142,15 @@ class ModelServer:
                 )
             )
 
-    def _response(self, fault: Fault | None, faults: Faults, whole: dict[str, Any]) -> Response:
+    def _response(self, fault: Fault | None, faults: Faults, whole: dict[str, Any], key: str) -> Response:
         if fault == "rate_limited":
             return replies.error(429, "rate_limit_exceeded", {"retry-after": f"{faults.retry_after:g}"})
         if fault == "unauthorized":
-            return replies.error(401, "invalid_api_key")
+            return replies.error(401, "invalid_api_key", key=key)
         if fault == "no_balance":
-            return replies.error(402, "insufficient_balance")
+            return replies.error(402, "insufficient_balance", key=key)
         if fault == "server_error":
-            return replies.error(self._chance.choice(SERVER_ERRORS), "server_error")
+            return replies.error(self._chance.choice(SERVER_ERRORS), "server_error", key=key)
         if fault == "empty":
             return Response(b"", media_type="application/json")
         data = msgspec.json.encode(whole)

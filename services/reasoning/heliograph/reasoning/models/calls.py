@@ -21,6 +21,10 @@ from heliograph.reasoning.models.provider import Provider
 
 TRIES = 3
 RATE_WAIT_S = 2.0
+MARGIN_S = 0.1
+"""A call ends so long before the deadline, so that it fails rather than being cancelled."""
+NEARLY = 0.8
+"""A hedge begins a p95 after the question; the call itself begins a little later than that."""
 LARGEST_REQUEST = 65_536
 LARGEST_REPLY = 4_096
 """Bytes of a request and tokens of a reply at most: they bound what one call can cost."""
@@ -97,20 +101,37 @@ class ProviderCalls:
             grant = await self._leave(self.provider.most(size, prompt.max_tokens), deadline)
             began = self._clock.monotonic()
             try:
-                reply = await self._client.call(self.provider, prompt, key, max(0.1, deadline - began))
+                reply = await self._call(prompt, key, max(0.05, deadline - began - MARGIN_S))
             except CallFailedError as error:
                 await self._failed(prompt, grant, error)
                 if error.kind != "key":
                     raise
                 await self._refused(key)
             except BaseException:
-                # Given up: a hedge has won, or the time is over. The provider may bill it all the same.
-                self.breaker.left()
+                # Given up, since another one was quicker. The provider may bill it all the same.
+                self._gave_up(self._clock.monotonic() - began)
                 self._count(prompt, "cancelled")
                 await asyncio.shield(self._spend.settle(grant, grant.estimate))
                 raise
             else:
                 return await self._succeeded(prompt, grant, reply, self._clock.monotonic() - began)
+
+    async def _call(self, prompt: Prompt, key: str, seconds: float) -> wire.Reply:
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._client.call(self.provider, prompt, key, seconds)
+        except TimeoutError:
+            raise CallFailedError("timeout", "no whole reply in time") from None
+
+    def _gave_up(self, seconds: float) -> None:
+        """A call was cancelled: a failure where it took longer than nearly all others.
+
+        By the meaning of a p95 that is rare, unless the provider hangs: then the breaker spares the hedges.
+        """
+        if seconds >= NEARLY * self.latency.p95():
+            self.breaker.failed(self._clock.monotonic())
+        else:
+            self.breaker.left()
 
     async def _key(self) -> str:
         if not self.provider.key:
