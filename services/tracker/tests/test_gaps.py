@@ -159,9 +159,7 @@ async def test_what_is_dropped_while_it_runs_makes_the_shard_start_again(
     bars = [await publish_bars(SHARD, make_bars(n, {"A": QUIET})) for n in range(10)]
     await processor.handle("bars", bars[:1])
     await drop(bus, bars[8].seq)
-    with pytest.raises(
-        UnavailableError, match="INPUT begins at 10, shard 1 saw it up to 1: start again"
-    ):
+    with pytest.raises(UnavailableError, match="INPUT begins at 10, shard 1 saw it up to 1: start again"):
         await processor.handle("bars", bars[9:])
 
 

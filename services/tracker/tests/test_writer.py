@@ -135,8 +135,8 @@ async def test_a_fenced_writer_is_refused_and_others_are_not(
     assert isinstance(stored, set)
     assert await database.fetch("SELECT shard FROM signals") == [(2,)]
     with pytest.raises(FencedError, match="shard 1: epoch 1"):
-        await leases.check(database, old)
-    await leases.check(database, new)
+        await writer.check(old)
+    await writer.check(new)
     assert len(await write(new)) == 1
 
 

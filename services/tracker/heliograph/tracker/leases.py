@@ -1,11 +1,17 @@
 """Who may write for a shard: the member that took its newest epoch."""
 
+import asyncio
 from collections.abc import Iterable
 
 import msgspec
 
+from heliograph.common.clock import SYSTEM_CLOCK
 from heliograph.common.errors import FencedError
 from heliograph.tracker.database import Connection, Database
+
+LOOK_EVERY_S = 1.0
+"""Less than a silent member's time to live, so that nobody can have taken its shards meanwhile; a process
+that was stopped for longer looks again."""
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,19 +37,29 @@ async def take(database: Database, shards: int, shard: int, member: str) -> Leas
     return Lease(shards=shards, shard=shard, epoch=epoch)
 
 
-async def check(database: Database, lease: Lease) -> None:
-    """Nothing, when the lease is the newest.
+class Newest:
+    """The newest epochs, looked up at most once a second for all shards of a process together."""
 
-    Raises:
-        FencedError: another member has taken the shard.
-        UnavailableError: Postgres is away.
-    """
-    rows = await database.fetch(
-        "SELECT 1 FROM shard_leases WHERE shards = %s AND shard = %s AND epoch = %s",
-        (lease.shards, lease.shard, lease.epoch),
-    )
-    if not rows:
-        raise fenced(lease)
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._epochs: dict[tuple[int, int], int] = {}
+        self._looked_at = float("-inf")
+        self._looking = asyncio.Lock()
+
+    async def check(self, lease: Lease) -> None:
+        """Nothing, when nobody had taken a newer epoch a second ago.
+
+        Raises:
+            FencedError: another member has taken the shard.
+            UnavailableError: Postgres is away.
+        """
+        async with self._looking:
+            if SYSTEM_CLOCK.monotonic() - self._looked_at > LOOK_EVERY_S:
+                rows = await self._database.fetch("SELECT shards, shard, epoch FROM shard_leases")
+                self._epochs = {(shards, shard): epoch for shards, shard, epoch in rows}
+                self._looked_at = SYSTEM_CLOCK.monotonic()
+        if self._epochs.get((lease.shards, lease.shard), 0) > lease.epoch:
+            raise fenced(lease)
 
 
 async def hold(connection: Connection, leases: Iterable[Lease]) -> set[Lease]:

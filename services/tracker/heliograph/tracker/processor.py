@@ -48,9 +48,6 @@ from heliograph.tracker.settings import TrackerSettings
 from heliograph.tracker.writer import Writer
 
 INPUT = "INPUT"
-CHECK_S = 1.0
-"""Seconds for which a look at the epoch holds: less than a silent member's time to live, so nobody can have
-taken the shard meanwhile; a process that was stopped for longer looks again."""
 LOOK_S = 10.0
 """Seconds between two looks whether INPUT has dropped what was not yet seen."""
 SIGNAL_ATTRIBUTE = "heliograph.signal"
@@ -84,7 +81,6 @@ class TrackerProcessor:
         self._position = 0
         self._recent = RecentBatches(0, batches=1, size=1)
         self._delivered = False
-        self._checked_at = -CHECK_S
         self._looked = 0
         self._looked_at = SYSTEM_CLOCK.monotonic()
 
@@ -178,9 +174,8 @@ class TrackerProcessor:
         await self._look_for_drops()
         if ended:
             await self._end(ended)
-        elif SYSTEM_CLOCK.monotonic() - self._checked_at > CHECK_S:
-            await leases.check(self._database, self._lease)
-            self._checked_at = SYSTEM_CLOCK.monotonic()
+        else:
+            await self._writer.check(self._lease)
 
     async def _look_for_drops(self) -> None:
         """Whether INPUT has dropped bars before this shard had seen them: then a new start asks the archive.

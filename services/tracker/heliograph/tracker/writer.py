@@ -58,6 +58,7 @@ class Writer:
         self._waiting: deque[Request] = deque()
         self._wake = asyncio.Event()
         self._partitions = Partitions()
+        self._newest = leases.Newest(database)
         self._task: asyncio.Task[None] | None = None
         self.transactions = 0
         self.rows = 0
@@ -99,6 +100,15 @@ class Writer:
         self._waiting.append(request)
         self._wake.set()
         return await request.done
+
+    async def check(self, lease: Lease) -> None:
+        """Nothing, when the shard may still be written under the lease.
+
+        Raises:
+            FencedError: another member has taken the shard.
+            UnavailableError: Postgres is away.
+        """
+        await self._newest.check(lease)
 
     async def _run(self) -> None:
         while True:
