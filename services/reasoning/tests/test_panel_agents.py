@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import pandas as pd  # type: ignore[import-untyped]
 import pytest
+import talib
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +21,7 @@ from heliograph.reasoning.panel.agents import (
     technicals,
     valuation,
 )
+from heliograph.reasoning.panel.agents.averages import adx, exponential
 from heliograph.reasoning.panel.agents.portfolio_manager import conviction, decide, legal_actions
 from heliograph.reasoning.panel.agents.risk import Limit
 from heliograph.reasoning.panel.agents.technicals import Reading, combine
@@ -162,6 +164,22 @@ def test_a_steady_climb_is_an_uptrend() -> None:
     falling = technicals.trend(series([100 * 0.996**i for i in range(200)]))
     assert falling is not None
     assert falling.sign == -1
+
+
+@pytest.mark.parametrize("bars", [55, 60, 126, 700])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_averages_against_talib(bars: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    close = np.array(walk(bars, seed=seed))
+    high, low = close * (1 + random.random(bars) * 0.02), close * (1 - random.random(bars) * 0.02)
+    for length in (8, 21, 55):
+        expected = talib.EMA(close, length)[-1]
+        assert exponential(close.tolist(), length) == pytest.approx(expected, rel=1e-12)
+    found = adx(high.tolist(), low.tolist(), close.tolist(), 14)
+    assert found == pytest.approx(talib.ADX(high, low, close, 14)[-1], rel=1e-9)
+    assert exponential([1.0] * 7, 8) is None
+    assert adx([1.0] * 27, [1.0] * 27, [1.0] * 27, 14) is None
+    assert adx([1.0] * 28, [1.0] * 28, [1.0] * 28, 14) == 0  # nothing moves
 
 
 def test_momentum_by_hand_and_only_on_volume() -> None:

@@ -1,15 +1,20 @@
 """The SEC's site, against a server that answers as it does."""
 
+import asyncio
 import json
 import threading
 from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
+from heliograph.common.clock import SYSTEM_CLOCK
 from heliograph.common.errors import ConfigError, InputError, UnavailableError
 from heliograph.reasoning.panel.records.edgar import Edgar
+from heliograph.reasoning.panel.records.known import Records
+from heliograph.reasoning.panel.records.sources import Remembered
 
 SNOW = next(
     found
@@ -80,10 +85,51 @@ async def edgar(site: Site) -> AsyncIterator[Edgar]:
 
 
 async def test_it_finds_a_company_by_its_ticker_and_asks_once(site: Site, edgar: Edgar) -> None:
-    records = await edgar.records("SNOW")
+    source = Remembered(edgar, SYSTEM_CLOCK)
+    records, again = await asyncio.gather(source.records("SNOW"), source.records("SNOW"))
     assert len(records.facts["NetIncomeLoss"]) == 61
-    assert await edgar.records("SNOW") is records
+    assert again is records
+    assert await source.records("SNOW") is records
     assert site.asked == ["/tickers.json", "/facts/CIK0001640147.json"]
+
+
+async def test_a_failure_is_not_remembered(site: Site, edgar: Edgar) -> None:
+    source = Remembered(edgar, SYSTEM_CLOCK)
+    site.status = 503
+    with pytest.raises(UnavailableError):
+        await source.records("SNOW")
+    site.status = 200
+    assert (await source.records("SNOW")).newest is not None
+
+
+async def test_what_is_old_is_asked_again_and_the_oldest_is_forgotten() -> None:
+    class Counting:
+        asked: ClassVar[list[str]] = []
+
+        async def records(self, ticker: str) -> Records:
+            self.asked.append(ticker)
+            return Records()
+
+    class Watch:
+        now = 0.0
+
+        def now_ns(self) -> int:
+            return 0
+
+        def monotonic(self) -> float:
+            return self.now
+
+    clock = Watch()
+    source = Remembered(Counting(), clock, ttl_s=10, size=1)
+    await source.records("A")
+    clock.now = 9.0
+    await source.records("A")
+    assert Counting.asked == ["A"]
+    clock.now = 10.0
+    await source.records("A")
+    await source.records("B")
+    await source.records("A")
+    assert Counting.asked == ["A", "A", "B", "A"]
 
 
 async def test_a_dot_is_a_dash_there_and_no_facts_are_no_error(site: Site, edgar: Edgar) -> None:

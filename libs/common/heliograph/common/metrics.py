@@ -105,6 +105,17 @@ CACHE = Counter(
     "Cache look-ups by result (hit, miss). Hits under 80 %: look at the TTL and the keys.",
     ["cache", "result"],
 )
+PANEL_AGENTS = Counter(
+    "heliograph_panel_agents_total",
+    "Agents of panel runs by how they ended (done, abstained). Over 10 % without a model: look at "
+    "the providers; without data: at the sources.",
+    ["status"],
+)
+PANEL_SECONDS = Histogram(
+    "heliograph_panel_seconds",
+    "Time of a whole panel run. p95 over 15 s: look at the models' latency.",
+    buckets=(0.1, 0.5, 1, 2, 3, 5, 7, 10, 15, 30, 60),
+)
 SPANS_DROPPED = Counter(
     "heliograph_spans_dropped_total",
     "Finished spans that could not be exported. Any: the bus is slow, traces have holes.",

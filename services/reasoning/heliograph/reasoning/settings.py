@@ -4,10 +4,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from heliograph.common.config import Settings, from_env
+from heliograph.common.config import from_env
+from heliograph.reasoning.panel.settings import PanelSettings
 
 
-class ReasoningSettings(Settings):
+class ReasoningSettings(PanelSettings):
     """What reasoning needs beyond every service's settings."""
 
     nice: int = Field(

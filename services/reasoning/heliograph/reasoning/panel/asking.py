@@ -17,14 +17,24 @@ class NoAnswer(HeliographError):  # noqa: N818 - an outcome that the caller turn
     """The model gives none; `str()` says why."""
 
 
-class Asking:
-    """Models with a memory. Questions that are asked at the same time become one."""
+Pending = dict[str, asyncio.Task[Record]]
+"""Questions that are being asked, by key."""
 
-    def __init__(self, models: Models, answers: Answers, timeout_s: float) -> None:
+
+class Asking:
+    """Models with a memory. Questions that are asked at the same time become one.
+
+    Args:
+        pending: the questions that others who share it are asking right now.
+    """
+
+    def __init__(
+        self, models: Models, answers: Answers, timeout_s: float, pending: Pending | None = None
+    ) -> None:
         self._models = models
         self._answers = answers
         self._timeout_s = timeout_s
-        self._pending: dict[str, asyncio.Task[Record]] = {}
+        self._pending: Pending = {} if pending is None else pending
         self.calls = 0
         """Questions that went to a model."""
         self.cost = 0.0
@@ -53,9 +63,14 @@ class Asking:
         if task is None:
             task = asyncio.create_task(self._call(prompt))
             self._pending[key] = task
-            task.add_done_callback(lambda _: self._pending.pop(key, None))
+            task.add_done_callback(lambda done: self._ended(key, done))
         # One caller that gives up must not take the answer from the others.
         return await asyncio.shield(task)
+
+    def _ended(self, key: str, task: asyncio.Task[Record]) -> None:
+        self._pending.pop(key, None)
+        if not task.cancelled():
+            task.exception()  # told to those who wait for it, if there are any left
 
     async def _call(self, prompt: Prompt) -> Record:
         self.calls += 1

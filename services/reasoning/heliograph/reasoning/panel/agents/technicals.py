@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 import numpy as np
-import talib
 from numpy.typing import NDArray
 
+from heliograph.reasoning.panel.agents.averages import adx, exponential
 from heliograph.reasoning.panel.company import Company, Prices
 from heliograph.reasoning.panel.opinion import Abstention, Opinion, Stance, View
 
@@ -65,11 +65,11 @@ def combine(readings: dict[str, Reading]) -> float | None:
 
 def trend(prices: Prices) -> Reading | None:
     """The order of the EMAs of 8, 21 and 55 bars; sure as far as the ADX of 14 bars goes."""
-    close, high, low = _array(prices.close), _array(prices.high), _array(prices.low)
-    fast, middle, slow = (float(talib.EMA(close, n)[-1]) for n in (8, 21, 55))
-    strength = float(talib.ADX(high, low, close, 14)[-1]) / 100
-    if not all(map(math.isfinite, (fast, middle, slow, strength))):
+    fast, middle, slow = (exponential(prices.close, n) for n in (8, 21, 55))
+    directional = adx(prices.high, prices.low, prices.close, 14)
+    if fast is None or middle is None or slow is None or directional is None:
         return None
+    strength = min(directional / 100, 1.0)
     if fast > middle > slow:
         return Reading(sign=1, confidence=strength)
     if fast < middle < slow:

@@ -6,6 +6,7 @@ import re
 import httpx
 import msgspec
 
+from heliograph.common.clock import SYSTEM_CLOCK, Clock
 from heliograph.common.errors import ConfigError, InputError, UnavailableError
 from heliograph.reasoning.panel.records import facts
 from heliograph.reasoning.panel.records.known import Records
@@ -14,6 +15,8 @@ TICKERS = "https://www.sec.gov/files/company_tickers.json"
 COMPANY_FACTS = "https://data.sec.gov/api/xbrl/companyfacts/CIK{cik:010d}.json"
 CONTACT = re.compile(r"\S+@\S+\.\S+")
 TIMEOUT_S = 20.0
+LISTED_S = 86_400.0
+"""Companies are listed anew each day."""
 AT_ONCE = 4
 """The SEC allows ten requests a second."""
 
@@ -24,7 +27,7 @@ class _Listed(msgspec.Struct):
 
 
 class Edgar:
-    """Company facts from the SEC, each company read once in the life of this object.
+    """Company facts from the SEC.
 
     Args:
         user_agent: who asks, with an e-mail address: the SEC refuses anybody who does not say so.
@@ -35,7 +38,12 @@ class Edgar:
     """
 
     def __init__(
-        self, user_agent: str, *, tickers: str = TICKERS, company_facts: str = COMPANY_FACTS
+        self,
+        user_agent: str,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        tickers: str = TICKERS,
+        company_facts: str = COMPANY_FACTS,
     ) -> None:
         if not CONTACT.search(user_agent):
             raise ConfigError(
@@ -47,8 +55,9 @@ class Edgar:
         self._tickers = tickers
         self._company_facts = company_facts
         self._turn = asyncio.Semaphore(AT_ONCE)
-        self._ciks: dict[str, int] | None = None
-        self._read: dict[str, Records] = {}
+        self._clock = clock
+        self._listed_until = 0.0
+        self._ciks: dict[str, int] = {}
 
     async def close(self) -> None:
         """Close the connections."""
@@ -61,21 +70,19 @@ class Edgar:
             InputError: the SEC refuses the question, or the answer is none of company facts.
             UnavailableError: the SEC does not answer, or asks for fewer requests.
         """
-        if ticker not in self._read:
-            cik = (await self._listed()).get(ticker.replace(".", "-"))
-            payload = None if cik is None else await self._get(self._company_facts.format(cik=cik))
-            found = {} if payload is None else await asyncio.to_thread(facts.decode, payload, "SEC")
-            self._read[ticker] = Records(facts=found)
-        return self._read[ticker]
+        cik = (await self._listed()).get(ticker.replace(".", "-"))
+        payload = None if cik is None else await self._get(self._company_facts.format(cik=cik))
+        return Records(facts={} if payload is None else await asyncio.to_thread(facts.decode, payload, "SEC"))
 
     async def _listed(self) -> dict[str, int]:
-        if self._ciks is None:
+        if self._clock.monotonic() >= self._listed_until:
             payload = await self._get(self._tickers)
             try:
                 rows = msgspec.json.decode(payload or b"{}", type=dict[str, _Listed])
             except msgspec.DecodeError as error:
                 raise InputError(f"{self._tickers}: {error}, expected the SEC's list of tickers") from None
             self._ciks = {row.ticker: row.cik_str for row in rows.values()}
+            self._listed_until = self._clock.monotonic() + LISTED_S
         return self._ciks
 
     async def _get(self, url: str) -> bytes | None:

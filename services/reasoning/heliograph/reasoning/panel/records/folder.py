@@ -24,17 +24,14 @@ class Folder:
         if not folder.is_dir():
             raise InputError(f"data: {str(folder)!r} is not a folder, expected one with bars or fundamentals")
         self._folder = folder
-        self._read: dict[str, Records] = {}
 
     async def records(self, ticker: str) -> Records:
-        """All that the folder has of a ticker; read once.
+        """All that the folder has of a ticker.
 
         Raises:
             InputError: a file cannot be read as what its name says.
         """
-        if ticker not in self._read:
-            self._read[ticker] = await asyncio.to_thread(self._load, ticker)
-        return self._read[ticker]
+        return await asyncio.to_thread(self._load, ticker)
 
     def _load(self, ticker: str) -> Records:
         filed = self._file(ticker, "companyfacts")

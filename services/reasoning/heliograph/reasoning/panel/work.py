@@ -1,0 +1,129 @@
+"""What one request to the panel takes: the sources, the models, the run, and what is published of it."""
+
+import asyncio
+from pathlib import Path
+
+import structlog
+from redis.asyncio import Redis
+
+from heliograph.common import metrics, subjects
+from heliograph.common.bus import Bus, Message
+from heliograph.common.clock import Clock
+from heliograph.common.events import Verdict, encode
+from heliograph.common.ids import derive_id
+from heliograph.reasoning.models.port import Models
+from heliograph.reasoning.panel.agents import portfolio_manager
+from heliograph.reasoning.panel.answers import Answers, MemoryAnswers, RedisAnswers
+from heliograph.reasoning.panel.asking import Asking, Pending
+from heliograph.reasoning.panel.panel import Panel, Step
+from heliograph.reasoning.panel.records.edgar import Edgar
+from heliograph.reasoning.panel.records.folder import Folder
+from heliograph.reasoning.panel.records.known import Source
+from heliograph.reasoning.panel.records.sources import Combined, Remembered
+from heliograph.reasoning.panel.request import (
+    Reply,
+    day_of,
+    decode,
+    event_time,
+    progress_event,
+    reply,
+    task_of,
+    verdicts,
+    votes,
+)
+from heliograph.reasoning.panel.settings import PanelSettings
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+class PanelWork:
+    """Runs of the panel, from a request's JSON to its answer.
+
+    Args:
+        models: language models, or None for rules alone.
+        redis: where answers are kept for all replicas, or None for this process's memory.
+    """
+
+    def __init__(
+        self, settings: PanelSettings, bus: Bus, clock: Clock, models: Models | None, redis: Redis | None
+    ) -> None:
+        self._settings = settings
+        self._bus = bus
+        self._clock = clock
+        self._models = models
+        self._edgar = Edgar(settings.sec_user_agent, clock=clock) if settings.sec_user_agent else None
+        self._source = Remembered(_source(settings, self._edgar), clock)
+        memory = MemoryAnswers(settings.panel_answers)
+        self._answers: Answers = memory if redis is None else RedisAnswers(redis, memory)
+        self._pending: Pending = {}
+
+    async def close(self) -> None:
+        """Give up the questions that are under way, and close connections."""
+        for task in self._pending.values():
+            task.cancel()
+        await asyncio.gather(*self._pending.values(), return_exceptions=True)
+        if self._edgar is not None:
+            await self._edgar.close()
+
+    async def analyze(self, body: bytes) -> Reply:
+        """Run the panel on a request; verdicts and votes are stored when it returns.
+
+        Raises:
+            InputError: the request is wrong, or a record cannot be read.
+            UnavailableError: a source or the bus does not answer.
+        """
+        began = self._clock.monotonic()
+        request = decode(body)
+        now = self._clock.now_ns()
+        task = await task_of(request, self._source, day_of(now))
+        run = request.run or derive_id("run", body.decode(), now)
+        ts = event_time(task.asof, now)
+
+        async def tell(step: Step) -> None:
+            metrics.PANEL_AGENTS.labels(step.status).inc()
+            event = progress_event(run, ts, step)
+            # Nobody waits for it to be stored: the verdict carries the same, and is confirmed.
+            await self._bus.client.publish(
+                subjects.analysis(run, step.agent), encode(event), headers={"Nats-Msg-Id": event.id}
+            )
+
+        asking = self._asking()
+        panel = Panel(
+            self._source,
+            asking,
+            without_model=self._settings.panel_without_model,
+            manager_asks=self._settings.panel_manager_asks,
+        )
+        analysis = await panel.run(task, tell)
+        found = verdicts(run, ts, analysis)
+        await self._bus.publish([*self._verdict_messages(run, found), *self._vote_messages(run, found)])
+        seconds = self._clock.monotonic() - began
+        metrics.PANEL_SECONDS.observe(seconds)
+        calls, cost = (asking.calls, asking.cost) if asking else (0, 0.0)
+        return reply(run, analysis, found, seconds=seconds, calls=calls, cost=cost)
+
+    def _asking(self) -> Asking | None:
+        if self._models is None:
+            return None
+        return Asking(self._models, self._answers, self._settings.panel_model_wait_s, self._pending)
+
+    def _verdict_messages(self, run: str, found: list[Verdict]) -> list[Message]:
+        subject = subjects.analysis(run, portfolio_manager.NAME)
+        return [Message(subject=subject, data=encode(v), msg_id=v.id) for v in found]
+
+    def _vote_messages(self, run: str, found: list[Verdict]) -> list[Message]:
+        batches = votes(run, found, self._bus.settings.shards)
+        return [
+            Message(subject=f"input.votes.{shard}", data=encode(batch), msg_id=batch.id)
+            for shard, batch in batches.items()
+        ]
+
+
+def _source(settings: PanelSettings, edgar: Edgar | None) -> Source:
+    """What the settings name; the SEC before the folder, which may be older."""
+    sources: list[Source] = []
+    if edgar is not None:
+        sources.append(edgar)
+    if settings.panel_data:
+        sources.append(Folder(Path(settings.panel_data)))
+    return Combined(sources)

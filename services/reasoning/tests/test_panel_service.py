@@ -1,0 +1,237 @@
+"""The panel on the real bus: requests, progress, verdicts, votes."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from heliograph.common.bus import Bus
+from heliograph.common.clock import SYSTEM_CLOCK
+from heliograph.common.config import Settings
+from heliograph.common.errors import InputError, UnavailableError
+from heliograph.common.events import AgentProgress, Verdict, VoteBatch
+from heliograph.common.shards import shard_of
+from heliograph.reasoning.models.port import Answer, Models, Prompt
+from heliograph.reasoning.panel.company import News
+from heliograph.reasoning.panel.records.known import Records
+from heliograph.reasoning.panel.request import Request, decode, event_time, task_of
+from heliograph.reasoning.panel.roster import ANALYSTS
+from heliograph.reasoning.panel.service import PanelService
+from heliograph.reasoning.settings import ReasoningSettings
+
+SAMPLE = next(p / "data/sample" for p in Path(__file__).resolve().parents if (p / "data/sample").is_dir())
+Check = Callable[[], Awaitable[Any]]
+Eventually = Callable[[Check], Awaitable[Any]]
+
+
+class Bullish:
+    """Models that are bullish on everything, after a moment."""
+
+    def __init__(self, delay: float = 0.0) -> None:
+        self.delay = delay
+        self.calls = 0
+
+    async def ask(self, _: Prompt) -> Answer:
+        self.calls += 1
+        await asyncio.sleep(self.delay)
+        return Answer(
+            text=json.dumps({"signal": "bullish", "confidence": 90, "reasoning": "Good."}),
+            provider="fake",
+            model="fake-1",
+            input_tokens=10,
+            output_tokens=10,
+            cost=0.002,
+            latency_s=self.delay,
+        )
+
+
+@pytest.fixture
+async def serve(bus: Bus, nats_settings: Settings) -> AsyncIterator[Callable[..., Awaitable[PanelService]]]:
+    started: list[PanelService] = []
+
+    async def make(models: Models | None = None, **changes: Any) -> PanelService:
+        values = {"nats_url": nats_settings.nats_url, "shards": 4, "panel_data": str(SAMPLE)}
+        settings = ReasoningSettings(**{**values, **changes})
+        service = PanelService(settings, bus, SYSTEM_CLOCK, models)
+        await service.start()
+        started.append(service)
+        return service
+
+    yield make
+    for service in started:
+        await service.stop()
+
+
+async def stored(bus: Bus, stream: str, subject: str, kind: Any) -> list[Any]:
+    last = await bus.last_seq(stream)
+    return [
+        msgspec.json.decode(message.data, type=kind)
+        async for message in bus.read(stream, subject, after=0, upto=last)
+    ]
+
+
+async def test_a_request_is_answered_told_and_stored(serve: Any, bus: Bus, eventually: Eventually) -> None:
+    service = await serve()
+    body = {"tickers": ["SNOW", "AAPL"], "run": "r1"}
+    answer = await bus.request("analyze", body, timeout=30)
+    assert (answer["run"], answer["asof"], answer["calls"]) == ("r1", "2025-05-30", 0)
+    assert [v["ticker"] for v in answer["verdicts"]] == ["SNOW", "AAPL"]
+    assert answer["missing"]["SNOW"] == ["prices", "market capitalisation", "insider trades", "news"]
+    assert answer["limits"]["SNOW"] == ["fewer than 21 daily prices: no room"]
+
+    async def all_told() -> list[AgentProgress]:
+        found = await stored(bus, "ANALYSIS", "analysis.r1.*", AgentProgress | Verdict)
+        told = [event for event in found if isinstance(event, AgentProgress)]
+        return told if len(told) == 34 else []
+
+    told = await eventually(all_told)
+    assert {(step.agent, step.ticker) for step in told} == {
+        (agent, ticker)
+        for agent in (*ANALYSTS, "risk_manager", "portfolio_manager")
+        for ticker in ("SNOW", "AAPL")
+    }
+    assert {step.total for step in told} == {34}
+    found = await stored(bus, "ANALYSIS", "analysis.r1.portfolio_manager", AgentProgress | Verdict)
+    verdicts = [event for event in found if isinstance(event, Verdict)]
+    assert [verdict.ticker for verdict in verdicts] == ["SNOW", "AAPL"]
+    snow = verdicts[0]
+    assert snow.asof == "2025-05-30"
+    assert snow.verdicts == 2
+    assert isinstance(snow.predictions, list)
+    assert [p.agent for p in snow.predictions] == list(ANALYSTS)
+    kept = {p.agent: p for p in snow.predictions}
+    assert json.loads(kept["fundamentals"].facts)["groups"]["health"] == "bullish"
+    assert kept["technicals"].signal == "abstain"
+    assert service.answered == 1
+
+
+async def test_the_verdict_is_a_vote_of_its_shard(serve: Any, bus: Bus) -> None:
+    await serve(Bullish())
+    await bus.request("analyze", {"tickers": ["SNOW", "AAPL"], "run": "r2"}, timeout=30)
+    shard = shard_of("SNOW", 4)
+    (batch,) = await stored(bus, "INPUT", f"input.votes.{shard}", VoteBatch)
+    assert (batch.source, batch.symbols, batch.direction) == ("analysts", ["SNOW"], [1])
+    # Ten personas at .9 and fundamentals neutral: 9 / 11.
+    assert batch.confidence == [pytest.approx(9 / 11)]
+    assert batch.observed == [int(datetime(2025, 5, 31, tzinfo=UTC).timestamp()) * 10**9]
+    # Of Apple nothing is known on that day: every analyst abstains, and that is no vote.
+    assert await bus.last_seq("INPUT") == 1
+
+
+async def test_prompt_and_answer_are_kept_in_the_event_and_not_in_the_reply(serve: Any, bus: Bus) -> None:
+    await serve(Bullish())
+    answer = await bus.request(
+        "analyze", {"tickers": ["SNOW"], "agents": ["ben_graham"], "run": "r3"}, timeout=30
+    )
+    (short,) = answer["verdicts"][0]["predictions"]
+    assert (short["by"], short["prompt"], short["answer"], short["facts"]) == ("fake", "", "", "{}")
+    events = await stored(bus, "ANALYSIS", "analysis.r3.portfolio_manager", AgentProgress | Verdict)
+    (kept,) = events[-1].predictions
+    assert "You are Ben Graham" in kept.prompt
+    assert json.loads(kept.answer)["signal"] == "bullish"
+    assert (answer["calls"], answer["cost"]) == (1, 0.002)
+
+
+async def test_a_rerun_costs_nothing(serve: Any, bus: Bus) -> None:
+    models = Bullish()
+    await serve(models)
+    first = await bus.request("analyze", {"tickers": ["SNOW"]}, timeout=30)
+    second = await bus.request("analyze", {"tickers": ["SNOW"]}, timeout=30)
+    assert first["calls"] == models.calls == 10
+    assert (second["calls"], second["cost"]) == (0, 0.0)
+    assert first["run"] != second["run"]
+    same = ("ticker", "direction", "conviction", "action", "reason", "predictions")
+    assert [second["verdicts"][0][k] for k in same] == [first["verdicts"][0][k] for k in same]
+
+
+async def test_requests_do_not_wait_for_each_other(serve: Any, bus: Bus) -> None:
+    await serve(Bullish(delay=0.5))
+    await bus.request("analyze", {"tickers": ["AAPL"]}, timeout=30)  # the first one brings the imports
+    began = asyncio.get_running_loop().time()
+    days = [f"2025-06-{day:02}" for day in range(1, 9)]
+    answers = await asyncio.gather(
+        *(bus.request("analyze", {"tickers": ["SNOW"], "to": day}, timeout=30) for day in days)
+    )
+    assert asyncio.get_running_loop().time() - began < 8 * 0.5 / 2
+    assert [answer["asof"] for answer in answers] == days
+
+
+async def test_replicas_share_the_requests(serve: Any, bus: Bus) -> None:
+    services = [await serve(), await serve()]
+    for number in range(12):
+        await bus.request("analyze", {"tickers": ["AAPL"], "run": f"x{number}"}, timeout=30)
+    assert sum(service.answered for service in services) == 12
+    assert all(service.answered for service in services)
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ({"tickers": []}, "tickers"),
+        ({"tickers": ["SNOW"], "agents": ["nobody"]}, "nobody"),
+        ({"tickers": ["SNOW"], "to": "soon"}, "analyze"),
+        ({"tickers": ["SNOW"], "to": "2999-01-01"}, "to: 2999-01-01"),
+        ({"tickers": ["SNOW"], "run": "a.b"}, "letters and digits"),
+        ({"tickers": ["SNOW"], "unknown": 1}, "unknown"),
+        ({"tickers": ["SNOW"], "portfolio": {"cash": -1}}, "cash"),
+        ({}, "tickers"),
+    ],
+)
+async def test_a_wrong_request_is_refused_by_name(
+    serve: Any, bus: Bus, body: dict[str, Any], told: str
+) -> None:
+    await serve()
+    with pytest.raises(InputError, match=told):
+        await bus.request("analyze", body, timeout=30)
+
+
+async def test_a_stop_leaves_nothing_running(serve: Any, bus: Bus, eventually: Eventually) -> None:
+    models = Bullish(delay=60)
+    service = await serve(models)
+    asked = asyncio.create_task(bus.request("analyze", {"tickers": ["SNOW"]}, timeout=3))
+
+    async def asking() -> bool:
+        return models.calls == 10
+
+    await eventually(asking)
+    await service.stop()
+    with pytest.raises(UnavailableError):
+        await asked
+    names = {task.get_coro().__qualname__ for task in asyncio.all_tasks()}  # type: ignore[union-attr]
+    assert not any("PanelService" in name or "Asking" in name for name in names)
+
+
+def test_event_time_is_the_end_of_the_day_or_now() -> None:
+    end = int(datetime(2018, 2, 8, tzinfo=UTC).timestamp()) * 10**9
+    assert event_time(date(2018, 2, 7), 2**62) == end
+    assert event_time(date(2018, 2, 7), end - 5) == end - 5
+
+
+class Newest:
+    """A source that knows each ticker up to some day."""
+
+    def __init__(self, days: dict[str, date]) -> None:
+        self._days = days
+
+    async def records(self, ticker: str) -> Records:
+        day = self._days.get(ticker)
+        if day is None:
+            return Records()
+        return Records(news=(News(published=day, title="x"),))
+
+
+async def test_the_day_is_the_newest_that_the_data_know() -> None:
+    source = Newest({"A": date(2024, 1, 5), "B": date(2024, 2, 5)})
+    request = Request(tickers=("A", "B", "C"))
+    task = await task_of(request, source, date(2026, 1, 1))
+    assert (task.start, task.asof) == (date(2023, 2, 5), date(2024, 2, 5))
+    assert (await task_of(request, source, date(2024, 1, 20))).asof == date(2024, 1, 20)
+    assert (await task_of(Request(tickers=("C",)), source, date(2026, 1, 1))).asof == date(2026, 1, 1)
+    given = decode(b'{"tickers": ["A"], "from": "2024-01-01", "to": "2024-01-03"}')
+    task = await task_of(given, source, date(2026, 1, 1))
+    assert (task.start, task.asof) == (date(2024, 1, 1), date(2024, 1, 3))
