@@ -12,6 +12,7 @@ from heliograph.reasoning.processor import Published, ReasoningProcessor
 from heliograph.reasoning.settings import ReasoningSettings
 
 if TYPE_CHECKING:
+    from heliograph.reasoning.models.build import BuiltModels
     from heliograph.reasoning.narration.service import Narration
 
 
@@ -29,6 +30,7 @@ class ReasoningService:
         self._cache: ExplanationCache | None = None
         self._explainer = Explainer()
         self._published = Published()
+        self._models: BuiltModels | None = None
         self._narration: Narration | None = None
 
     async def start(self, context: Context) -> None:
@@ -48,11 +50,13 @@ class ReasoningService:
             settings.explanation_ttl_s,
         )
         await self._cache.ping()
-        if settings.reason_models != "never" and wanted(settings):
-            # Without a key there is no need of it, and its imports would hold up the start.
+        if wanted(settings):
+            # Without a key there is no need of these, and their imports would hold up the start.
+            from heliograph.reasoning.models.attached import attached  # noqa: PLC0415
             from heliograph.reasoning.narration.service import Narration  # noqa: PLC0415
 
-            self._narration = Narration(context, settings)
+            self._models = attached(context, settings)
+            self._narration = Narration(settings, self._models, context.clock)
 
     def processor(self, shard: int) -> ShardProcessor:
         """A processor for one shard."""
@@ -70,12 +74,16 @@ class ReasoningService:
         _, cache = self._started()
         await cache.ping()
         told = {"reasons": self._published.reasons, "cache": cache.status(), "redis": cache.store}
-        return told | ({"models": self._narration.status()} if self._narration else {})
+        if self._models is None or self._narration is None:
+            return told
+        return told | {"models": self._models.status(), "narratives": self._narration.status()}
 
     async def stop(self) -> None:
         """Leave the models and Redis."""
         if self._narration is not None:
             await self._narration.close()
+        if self._models is not None:
+            await self._models.close()
         if self._cache is not None:
             await self._cache.close()
 

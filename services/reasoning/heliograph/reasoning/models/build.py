@@ -21,7 +21,10 @@ from heliograph.reasoning.settings import ReasoningSettings
 class BuiltModels:
     """The models of a process with all that they hold open; `close` it at the end."""
 
-    def __init__(self, ordered: OrderedModels, client: HttpClient, spend: Spend, redis: Redis | None) -> None:
+    def __init__(
+        self, ordered: OrderedModels, client: HttpClient, spend: Spend, redis: Redis | None, clock: Clock
+    ) -> None:
+        self._clock = clock
         self._ordered = ordered
         self._client = client
         self._redis = redis
@@ -31,9 +34,10 @@ class BuiltModels:
         """The first successful answer, within the deadline; never raises for what a provider does."""
         return await self._ordered.ask(prompt)
 
-    def status(self, now: float) -> dict[str, dict[str, object]]:
+    def status(self) -> dict[str, object]:
         """Each provider: its breaker, its p95 in seconds, what is spent of today's budget in dollars."""
-        return {
+        now = self._clock.monotonic()
+        providers = {
             calls.provider.name: {
                 "model": calls.provider.model,
                 "breaker": calls.breaker.state(now),
@@ -43,6 +47,7 @@ class BuiltModels:
             }
             for calls in self._ordered.calls
         }
+        return {"providers": providers, "alone": self.spend.alone}
 
     async def close(self) -> None:
         """Settle what is under way and close the connections."""
@@ -74,4 +79,4 @@ def build(
     ordered = OrderedModels(
         calls, clock, deadline_s=settings.model_deadline_s, at_once=settings.models_at_once
     )
-    return BuiltModels(ordered, client, spend, redis)
+    return BuiltModels(ordered, client, spend, redis, clock)
