@@ -17,7 +17,6 @@ from heliograph.reasoning.models.port import Answer, Prompt, Refusal
 from heliograph.reasoning.panel.agents.portfolio_manager import LONGEST
 from heliograph.reasoning.panel.answers import (
     Answers,
-    FolderAnswers,
     MemoryAnswers,
     Record,
     RedisAnswers,
@@ -215,15 +214,15 @@ async def test_a_model_that_hangs_is_left_behind(folder: Folder) -> None:
     assert slow.at_once == 0  # cancelled
 
 
-async def test_a_rerun_costs_nothing(folder: Folder, tmp_path: Path) -> None:
-    fake = Fake(lambda _: BULLISH)
-    first = await Panel(folder, asking(fake, FolderAnswers(tmp_path / "answers"))).run(SNOW)
-    again = asking(fake, FolderAnswers(tmp_path / "answers"))
+async def test_a_rerun_costs_nothing(folder: Folder) -> None:
+    fake, answers = Fake(lambda _: BULLISH), MemoryAnswers(100)
+    first = await Panel(folder, asking(fake, answers)).run(SNOW)
+    again = asking(fake, answers)
     second = await Panel(Folder(SAMPLE), again).run(SNOW)
     assert second == first
     assert len(fake.prompts) == 10
     assert (again.calls, again.cost) == (0, 0)
-    other = asking(fake, FolderAnswers(tmp_path / "answers"))
+    other = asking(fake, answers)
     await Panel(folder, other).run(msgspec.structs.replace(SNOW, asof=date(2025, 6, 3)))
     assert other.calls == 10  # another day is another question
 
@@ -356,12 +355,10 @@ async def test_price_and_quantity_in_a_reply_are_not_read(folder: Folder) -> Non
 # Where answers are kept: one law for all ------------------------------------------------------------------
 
 
-@pytest.fixture(params=["memory", "folder", "redis"])
-async def answers(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+@pytest.fixture(params=["memory", "redis"])
+async def answers(request: pytest.FixtureRequest) -> Any:
     if request.param == "memory":
         yield MemoryAnswers(10)
-    elif request.param == "folder":
-        yield FolderAnswers(tmp_path / "answers")
     else:
         server = request.getfixturevalue("redis_server")
         client = redis.asyncio.Redis.from_url(server.url)
@@ -409,12 +406,13 @@ async def test_memory_forgets_what_was_used_the_longest_ago() -> None:
     assert await memory.get("a") is not None
 
 
-async def test_a_spoilt_file_is_no_record(tmp_path: Path) -> None:
-    (tmp_path / "k.json").write_text("{")
-    answers = FolderAnswers(tmp_path)
-    assert await answers.get("k") is None
-    await answers.put("k", record("a"))
-    assert await answers.get("k") == record("a")
+async def test_what_redis_holds_spoilt_is_no_record(redis_server: Any) -> None:
+    async with redis.asyncio.Redis.from_url(redis_server.url) as client:
+        await client.set("heliograph:v1:panel:k", "{")
+        answers = RedisAnswers(client, MemoryAnswers(10))
+        assert await answers.get("k") is None
+        await answers.put("k", record("a"))
+        assert await RedisAnswers(client, MemoryAnswers(10)).get("k") == record("a")
 
 
 async def test_the_key_knows_the_wording(folder: Folder) -> None:

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections import OrderedDict
-from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -62,33 +61,6 @@ class MemoryAnswers:
         self._records.move_to_end(key)
         while len(self._records) > self._size:
             self._records.popitem(last=False)
-
-
-class FolderAnswers:
-    """One file a record, named by its key; for commands, which end after each run."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    async def get(self, key: str) -> Record | None:
-        """A record; None where there is none, or none that can be read."""
-        try:
-            return msgspec.json.decode((self._folder / f"{key}.json").read_bytes(), type=Record)
-        except FileNotFoundError:
-            return None
-        except (OSError, msgspec.DecodeError) as error:
-            await log.awarning("an answer of the panel cannot be read", key=key, error=repr(error))
-            return None
-
-    async def put(self, key: str, record: Record) -> None:
-        """Keep a record, whole or not at all."""
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            draft = self._folder / f"{key}.draft"
-            draft.write_bytes(msgspec.json.encode(record))
-            draft.replace(self._folder / f"{key}.json")
-        except OSError as error:
-            await log.awarning("an answer of the panel cannot be kept", key=key, error=repr(error))
 
 
 class RedisAnswers:
