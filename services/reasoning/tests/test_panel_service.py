@@ -15,6 +15,7 @@ from heliograph.common.clock import SYSTEM_CLOCK
 from heliograph.common.config import Settings
 from heliograph.common.errors import InputError, UnavailableError
 from heliograph.common.events import AgentProgress, Verdict, VoteBatch
+from heliograph.common.service import Context
 from heliograph.common.shards import shard_of
 from heliograph.reasoning.models.port import Answer, Models, Prompt
 from heliograph.reasoning.panel.company import News
@@ -22,6 +23,7 @@ from heliograph.reasoning.panel.records.known import Records
 from heliograph.reasoning.panel.request import Request, decode, event_time, task_of
 from heliograph.reasoning.panel.roster import ANALYSTS
 from heliograph.reasoning.panel.service import PanelService
+from heliograph.reasoning.service import ReasoningService
 from heliograph.reasoning.settings import ReasoningSettings
 
 SAMPLE = next(p / "data/sample" for p in Path(__file__).resolve().parents if (p / "data/sample").is_dir())
@@ -204,6 +206,22 @@ async def test_a_stop_leaves_nothing_running(serve: Any, bus: Bus, eventually: E
         await asked
     names = {task.get_coro().__qualname__ for task in asyncio.all_tasks()}  # type: ignore[union-attr]
     assert not any("PanelService" in name or "Asking" in name for name in names)
+
+
+async def test_the_service_of_reasoning_answers_with_its_redis(
+    bus: Bus, nats_settings: Settings, redis_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("heliograph.reasoning.service.wanted", lambda _: False)
+    settings = ReasoningSettings(
+        nats_url=nats_settings.nats_url, shards=4, panel_data=str(SAMPLE), redis_url=redis_server.url
+    )
+    service = ReasoningService()
+    context = Context(name="reasoning", member="one", settings=settings, bus=bus, clock=SYSTEM_CLOCK)
+    await service.start(context)
+    answer = await bus.request("analyze", {"tickers": ["SNOW"], "agents": ["fundamentals"]}, timeout=30)
+    assert answer["verdicts"][0]["predictions"][0]["signal"] == "neutral"
+    assert (await service.status())["analyses"] == 1
+    await service.stop()
 
 
 def test_event_time_is_the_end_of_the_day_or_now() -> None:

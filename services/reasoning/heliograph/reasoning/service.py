@@ -1,4 +1,4 @@
-"""Reasoning: explains each signal in two or three sentences."""
+"""Reasoning: explains each signal in two or three sentences, and lets a panel analyse companies."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +8,7 @@ from heliograph.common.service import Context, ShardProcessor, Source
 from heliograph.reasoning.cache import ExplanationCache, connect
 from heliograph.reasoning.engine import Explainer
 from heliograph.reasoning.models.wanted import wanted
+from heliograph.reasoning.panel.service import PanelService
 from heliograph.reasoning.processor import Published, ReasoningProcessor
 from heliograph.reasoning.settings import ReasoningSettings
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class ReasoningService:
-    """Reads SIGNAL, writes REASON."""
+    """Reads SIGNAL and requests to analyse, writes REASON and ANALYSIS."""
 
     name = "reasoning"
     sources: tuple[Source, ...] = (
@@ -32,6 +33,7 @@ class ReasoningService:
         self._published = Published()
         self._models: BuiltModels | None = None
         self._narration: Narration | None = None
+        self._panel: PanelService | None = None
 
     async def start(self, context: Context) -> None:
         """Find the cache; reasons are given without Redis too.
@@ -57,6 +59,9 @@ class ReasoningService:
 
             self._models = attached(context, settings)
             self._narration = Narration(settings, self._models, context.clock)
+        redis = connect(settings.redis_url)
+        self._panel = PanelService(settings, context.bus, context.clock, self._models, redis)
+        await self._panel.start()
 
     def processor(self, shard: int) -> ShardProcessor:
         """A processor for one shard."""
@@ -74,12 +79,15 @@ class ReasoningService:
         _, cache = self._started()
         await cache.ping()
         told = {"reasons": self._published.reasons, "cache": cache.status(), "redis": cache.store}
+        told["analyses"] = self._panel.answered if self._panel else 0
         if self._models is None or self._narration is None:
             return told
         return told | {"models": self._models.status(), "narratives": self._narration.status()}
 
     async def stop(self) -> None:
-        """Leave the models and Redis."""
+        """Leave the panel, the models and Redis."""
+        if self._panel is not None:
+            await self._panel.stop()
         if self._narration is not None:
             await self._narration.close()
         if self._models is not None:

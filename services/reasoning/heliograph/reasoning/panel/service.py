@@ -1,6 +1,7 @@
 """The panel behind the bus: takes requests to `analyze`, many at once, and answers them."""
 
 import asyncio
+import contextlib
 import importlib
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import structlog
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from heliograph.common.bus import Bus
 from heliograph.common.clock import Clock
@@ -29,7 +31,7 @@ class PanelService:
 
     Args:
         models: language models, or None for rules alone.
-        redis: where answers are kept for all replicas, or None for this process's memory.
+        redis: where answers are kept for all replicas, or None for this process's memory; closed at the stop.
     """
 
     def __init__(
@@ -63,6 +65,9 @@ class PanelService:
         await asyncio.gather(*self._runs, return_exceptions=True)
         if self._work is not None:
             await self._work.close()
+        if self._redis is not None:
+            with contextlib.suppress(RedisError, OSError, TimeoutError):
+                await self._redis.aclose()
 
     async def _take(self, message: Msg) -> None:
         # A handler that waits would hold up the next request.
