@@ -112,7 +112,7 @@ async def test_each_fault_of_the_first_leads_to_the_second_in_bounded_time(
     faults: dict[str, Any] = {fault: 1.0, "retry_after": 0.1}
     server.faults["glm"] = Faults(**faults)
     models = make(model_deadline_s=5.0)
-    models._ordered.calls[0].latency._seen.extend([0.2] * ENOUGH)
+    models.calls[0].latency._seen.extend([0.2] * ENOUGH)
     began = time.monotonic()
     answer = await answered(models)
     assert time.monotonic() - began < 5
@@ -145,7 +145,7 @@ async def test_a_slow_first_is_hedged_and_the_loser_is_cancelled_and_counted(
     server: ModelServer, make: Make, eventually: Eventually
 ) -> None:
     models = make()
-    first = models._ordered.calls[0]
+    first = models.calls[0]
     first.latency._seen.extend([0.2] * ENOUGH)
     server.faults["glm"] = Faults(latency="30")
     before = metrics.MODEL_HEDGES.labels("deepseek")._value.get()
@@ -166,11 +166,11 @@ async def test_a_slow_first_is_hedged_and_the_loser_is_cancelled_and_counted(
 
 async def test_a_first_that_hangs_is_soon_left_alone(server: ModelServer, make: Make) -> None:
     models = make()
-    models._ordered.calls[0].latency._seen.extend([0.2] * ENOUGH)
+    models.calls[0].latency._seen.extend([0.2] * ENOUGH)
     server.faults["glm"] = Faults(hang=1.0)
     for _ in range(7):
         assert (await answered(models)).provider == "deepseek"
-    assert models._ordered.calls[0].breaker.state(time.monotonic()) == "open"
+    assert models.calls[0].breaker.state(time.monotonic()) == "open"
     assert len([call for call in server.calls if call.provider == "glm"]) == 5
 
 
@@ -245,7 +245,7 @@ async def test_a_breaker_opens_and_closes_again(
     server: ModelServer, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     models = make(models=["glm"])
-    breaker = models._ordered.calls[0].breaker
+    breaker = models.calls[0].breaker
     monkeypatch.setattr(breaker, "_pause_s", 0.3)
     server.faults["glm"] = Faults(no_balance=1.0)
     for _ in range(5):
@@ -264,7 +264,7 @@ async def test_out_of_budget_is_no_failure_and_the_next_one_is_asked(server: Mod
     models = make(changes={"glm": {"daily_budget": 0.0005}})
     for _ in range(8):
         assert (await answered(models)).provider == "deepseek"
-    assert models._ordered.calls[0].breaker.state(time.monotonic()) == "closed"
+    assert models.calls[0].breaker.state(time.monotonic()) == "closed"
     assert "glm" not in {call.provider for call in server.calls}
     alone = make(models=["glm"], changes={"glm": {"daily_budget": 0.0}})
     refusal = await refused(alone)
@@ -275,7 +275,7 @@ async def test_a_full_window_is_skipped(server: ModelServer, make: Make) -> None
     models = make(changes={"glm": {"calls_per_minute": 2}})
     found = [(await answered(models)).provider for _ in range(3)]
     assert found == ["glm", "glm", "deepseek"]
-    assert models._ordered.calls[0].breaker.state(time.monotonic()) == "closed"
+    assert models.calls[0].breaker.state(time.monotonic()) == "closed"
 
 
 async def test_a_refused_key_gives_way_to_the_second_and_raises_an_alert(
@@ -300,7 +300,7 @@ async def test_a_refused_key_gives_way_to_the_second_and_raises_an_alert(
 
 async def test_a_key_that_a_provider_repeats_is_hidden(server: ModelServer, make: Make) -> None:
     models = make(models=["glm"], changes={"glm": {"model": "glm-secret-1"}})
-    first = models._ordered.calls[0]
+    first = models.calls[0]
     await first._key()
     assert (
         first._refusal("failed", "the key glm-secret-1 is wrong").detail == f"glm: the key {HIDDEN} is wrong"
@@ -317,7 +317,7 @@ async def test_without_a_key_the_provider_is_passed_over(server: ModelServer, ma
 async def test_a_provider_that_is_not_there_is_passed_over_unbilled(server: ModelServer, make: Make) -> None:
     models = make(changes={"glm": {"base_url": "http://127.0.0.1:1/v1"}})
     assert (await answered(models)).provider == "deepseek"
-    assert models.spend.spent(models._ordered.calls[0].meter) == 0
+    assert models.spend.spent(models.calls[0].meter) == 0
 
 
 async def test_too_large_a_question_is_not_asked(server: ModelServer, make: Make) -> None:

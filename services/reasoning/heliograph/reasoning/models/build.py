@@ -26,6 +26,8 @@ class BuiltModels:
     ) -> None:
         self._clock = clock
         self._ordered = ordered
+        self.calls = ordered.calls
+        """The providers in their order."""
         self._client = client
         self._redis = redis
         self.spend = spend
@@ -45,7 +47,7 @@ class BuiltModels:
                 "spent": self.spend.spent(calls.meter) / NANODOLLARS,
                 "budget": calls.provider.daily_budget,
             }
-            for calls in self._ordered.calls
+            for calls in self.calls
         }
         return {"providers": providers, "alone": self.spend.alone}
 
