@@ -6,10 +6,18 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 
 from heliograph.common.errors import InputError
+from heliograph.consensus.engine import Weights
+from heliograph.lab.backtest import Job
+from heliograph.lab.commands.ab import ab
 from heliograph.lab.commands.backtest import backtest
+from heliograph.lab.commands.optimize_weights import optimize_weights
+from heliograph.lab.commands.walk_forward import walk_forward
+from heliograph.lab.optimize import Optimisation, optimise
+from heliograph.lab.strategy import Strategy, read_strategy
 
 from .conftest import MakeFolder
 
@@ -70,3 +78,64 @@ def test_wrong_options_are_named(walks: MakeFolder, options: dict[str, Any], say
     with pytest.raises(InputError) as error:
         backtest(walks({"AAPL": 60}), **options)
     assert says in str(error.value)
+
+
+WEIGHTS = """
+name = "other"
+version = "1"
+[rules]
+gate = {gate}
+"""
+
+
+def test_two_weight_sets_are_compared(
+    walks: MakeFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, file = walks({"AAPL": 400, "MSFT": 400}), tmp_path / "other.toml"
+    file.write_text(WEIGHTS.format(gate=65))
+    assert ab(folder, Path("live"), file, json=True) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["b"]["strategy"] == "other@1"
+    assert found["b"]["record"]["signals"] > found["a"]["record"]["signals"] > 0
+    assert found["verdict"]
+    ab(folder, Path("live"), file)
+    assert "signals in both" in capsys.readouterr().out
+    with pytest.raises(InputError, match=r"weights: both are other@1, expected two names or versions"):
+        ab(folder, file, file)
+
+
+def test_a_walk_and_an_optimisation_are_told(
+    walks: MakeFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = walks({f"S{n}": 300 for n in range(6)})
+    assert walk_forward(folder, train=150, validation=50, test=50) == 0
+    assert "2 windows, test parts from" in capsys.readouterr().out
+    out = tmp_path / "weights.toml"
+    assert optimize_weights(folder, out=out) == 0
+    assert capsys.readouterr().out.startswith("Not accepted")
+    assert not out.exists()
+    assert optimize_weights(folder, json=True) == 0
+    assert json.loads(capsys.readouterr().out)["accepted"] is False
+
+
+def test_a_walk_through_too_few_days_is_refused(walks: MakeFolder) -> None:
+    with pytest.raises(InputError, match="300 days with bars, expected at least 336 for one window"):
+        walk_forward(walks({"AAPL": 300}))
+
+
+def test_accepted_weights_are_written(
+    walks: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, out = walks({"AAPL": 300}), tmp_path / "weights.toml"
+
+    def accepted(job: Job, chunk: int, report: object) -> tuple[Optimisation, Strategy]:
+        found, _ = optimise(job, chunk)
+        weights = Weights(name="default", version="9", views={"TRENDING": {"trend": 1.0}})
+        return msgspec.structs.replace(found, accepted=True), msgspec.structs.replace(
+            job.strategy, weights=weights
+        )
+
+    monkeypatch.setattr("heliograph.lab.commands.optimize_weights.optimise", accepted)
+    optimize_weights(folder, out=out)
+    assert capsys.readouterr().out
+    assert read_strategy(out).name == "default@9"

@@ -180,11 +180,7 @@ def together(parts: Iterable[Part], sources: int) -> Result:
     moved = []
     symbols = rows = 0
     for part in found:
-        trades = part.trades.copy()
-        trades["symbol"] += symbols
-        trades["row"] += rows
-        trades["exit_row"] += np.where(trades["exit_row"] >= 0, rows, 0)
-        moved.append(trades)
+        moved.append(records.shifted(part.trades, symbols, rows))
         symbols += len(part.symbols)
         rows += part.bars
     return Result(

@@ -105,3 +105,12 @@ def ids(trades: Trades, bars: Bars, strategy: str) -> list[str]:
             trades["symbol"].tolist(), trades["side"].tolist(), trades["bar_ts"].tolist(), strict=True
         )
     ]
+
+
+def shifted(trades: Trades, symbols: int, rows: int) -> Trades:
+    """The same signals where so many symbols and rows come before theirs."""
+    moved = trades.copy()
+    moved["symbol"] += symbols
+    moved["row"] += rows
+    moved["exit_row"] += np.where(moved["exit_row"] >= 0, rows, 0)
+    return moved
