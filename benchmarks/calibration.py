@@ -69,13 +69,21 @@ def batches() -> list[BarBatch]:
 
 
 class Walk:
-    """Signals, outcomes and trainings in the order of time, as the services do them."""
+    """Signals, outcomes and trainings in the order of time, as the services do them.
 
-    def __init__(self) -> None:
+    Args:
+        every: outcomes after which a calibration is trained.
+        daily: train also after a day of event time.
+    """
+
+    def __init__(self, every: int = EVERY, *, daily: bool = True) -> None:
+        self._every = every
+        self._daily = daily
         self.calibrator = Calibrator()
         self.model: Calibration | None = None
         self.trials = self.taken = 0
         self._tried = 0
+        self._strategy = ""
         self._ended: list[tuple[str, float, float, int]] = []
         self._new = 0
 
@@ -92,6 +100,7 @@ class Walk:
                 yield signal, float(won), rate
             self._train()
             for signal in engine.apply(batch, seq):
+                self._strategy = signal.strategy
                 following.add(signal)
                 opened[signal.id] = self.calibrator.calibrated(signal), self._rate(signal.ts)
 
@@ -99,12 +108,13 @@ class Walk:
         if not self._new:
             return
         newest = self._ended[-1][3]
-        if self._new < EVERY and (self.model is None or newest - self._tried < DAY_NS):
+        due = self._daily and self.model is not None and newest - self._tried >= DAY_NS
+        if self._new < self._every and not due:
             return
         self._ended = [entry for entry in self._ended if entry[3] > newest - WINDOW_NS]
         symbols, raw, won, ended = zip(*self._ended, strict=True)
         outcomes = Outcomes(np.array(symbols), np.array(raw), np.array(won), np.array(ended))
-        found = trial(outcomes, "default@1", self.model)
+        found = trial(outcomes, self._strategy, self.model)
         if found is None:
             return
         self._new, self._tried = 0, newest
@@ -183,7 +193,8 @@ def lookups(signals: list[Signal], model: Calibration) -> list[Figure]:
         for n in range(HISTORY)
     ]
     calibrator.add(versions)
-    late = [s for s in signals if s.ts > model.until] or signals[-1:]
+    late = [s for s in signals if s.ts > model.until]
+    assert late
     some = [late[n % len(late)] for n in range(LOOKUPS)]
     started = time.perf_counter()
     for signal in some:
