@@ -1,6 +1,7 @@
 """The nearest of many vectors of length 1 by their cosine: exact while they are few, a graph (HNSW) above.
 
-FAISS is imported when the first index is made, since it holds 46 MB that a stack without cases does not need.
+FAISS makes the graph, and is imported with the first one. It holds 46 MB that fewer vectors do not need: all
+their products with a query take no longer in numpy.
 """
 
 from importlib import import_module
@@ -33,7 +34,6 @@ class NeighbourIndex:
         self._held = np.zeros((64, SIZE), np.int8 if compressed else np.float32)
         self._count = 0
         self._graph: Any = None
-        self._flat: Any = None
 
     def __len__(self) -> int:
         return self._count
@@ -50,12 +50,9 @@ class NeighbourIndex:
         stored = np.rint(vectors * STEPS) if self._compressed else vectors
         self._held[start : self._count] = stored
         if self._count <= self._exact:
-            self._flat = self._flat or self._made(graph=False)
-            self._flat.add(vectors)
             return
         if self._graph is None:
-            self._flat, self._graph = None, self._made(graph=True)
-            start = 0
+            self._graph, start = self._made(), 0
         self._graph.add(self._vectors(slice(start, self._count)))
 
     def nearest(self, query: Vectors, k: int, allowed: Rows | None = None) -> tuple[Rows, Vectors]:
@@ -68,56 +65,46 @@ class NeighbourIndex:
         """
         if not self._count or not query.any() or (allowed is not None and not allowed.size):
             return np.zeros(0, np.int64), np.zeros(0, np.float32)
-        if allowed is not None and allowed.size <= self._exact:
+        if self._graph is None or (allowed is not None and allowed.size <= self._exact):
             return self._among(query, k, allowed)
-        if self._graph is None and allowed is not None:
-            return self._among(query, k, allowed)
-        squares, rows = self._searched(query, k, allowed)
-        found = rows >= 0  # there are −1 where FAISS has found no more
-        return rows[found], 1.0 - squares[found] / 2.0
+        squares, rows = self._graph.search(query.reshape(1, SIZE), k, params=self._choice(allowed))
+        found = rows[0] >= 0  # there are −1 where FAISS has found no more
+        return rows[0, found], 1.0 - squares[0, found] / 2.0
 
-    def _searched(self, query: Vectors, k: int, allowed: Rows | None) -> tuple[Vectors, Rows]:
-        """What FAISS finds: squared distances and rows."""
-        one = query.reshape(1, SIZE)
-        if self._graph is None:
-            squares, rows = self._flat.search(one, k)
-        elif allowed is None:
-            squares, rows = self._graph.search(one, k)
-        else:
-            faiss = _faiss()
-            mask = np.zeros(self._count, np.bool_)
-            mask[allowed] = True
-            chosen = faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
-            parameters = faiss.SearchParametersHNSW(sel=chosen, efSearch=SEARCH_WIDTH)
-            squares, rows = self._graph.search(one, k, params=parameters)
-        return squares[0], rows[0]
+    def _choice(self, allowed: Rows | None) -> Any:
+        """What FAISS may find."""
+        if allowed is None:
+            return None
+        faiss = _faiss()
+        mask = np.zeros(self._count, np.bool_)
+        mask[allowed] = True
+        chosen = faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
+        return faiss.SearchParametersHNSW(sel=chosen, efSearch=SEARCH_WIDTH)
 
-    def _among(self, query: Vectors, k: int, rows: Rows) -> tuple[Rows, Vectors]:
-        """The nearest among some rows, each looked at."""
-        similar = self._vectors(rows) @ query
+    def _among(self, query: Vectors, k: int, allowed: Rows | None) -> tuple[Rows, Vectors]:
+        """The nearest among some rows, or all of them, each looked at."""
+        similar = self._vectors(slice(0, self._count) if allowed is None else allowed) @ query
+        rows = np.arange(similar.size)
         if rows.size > k:
-            best = np.argpartition(-similar, k - 1)[:k]
-            rows, similar = rows[best], similar[best]
-        order = np.argsort(-similar, kind="stable")
-        return rows[order], similar[order]
+            rows = np.argpartition(-similar, k - 1)[:k]
+        rows = rows[np.argsort(-similar[rows], kind="stable")]
+        return (rows if allowed is None else allowed[rows]), similar[rows]
 
     def _vectors(self, rows: Rows | slice) -> Vectors:
         held = self._held[rows]
         return np.asarray(held.astype(np.float32) / STEPS if self._compressed else held, np.float32)
 
-    def _made(self, *, graph: bool) -> Any:
-        """An empty index of FAISS. Of vectors of length 1 the order by distance is the order by cosine."""
+    def _made(self) -> Any:
+        """An empty graph. Of vectors of length 1 the order by distance is the order by cosine."""
         faiss = _faiss()
         index: Any
         if self._compressed:
-            bits = faiss.ScalarQuantizer.QT_8bit
-            index = faiss.IndexHNSWSQ(SIZE, bits, LINKS) if graph else faiss.IndexScalarQuantizer(SIZE, bits)
+            index = faiss.IndexHNSWSQ(SIZE, faiss.ScalarQuantizer.QT_8bit, LINKS)
             index.train(np.array([[-1.0] * SIZE, [1.0] * SIZE], np.float32))
         else:
-            index = faiss.IndexHNSWFlat(SIZE, LINKS) if graph else faiss.IndexFlatL2(SIZE)
-        if graph:
-            index.hnsw.efConstruction = BUILD_WIDTH
-            index.hnsw.efSearch = SEARCH_WIDTH
+            index = faiss.IndexHNSWFlat(SIZE, LINKS)
+        index.hnsw.efConstruction = BUILD_WIDTH
+        index.hnsw.efSearch = SEARCH_WIDTH
         return index
 
 
