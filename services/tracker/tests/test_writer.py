@@ -58,6 +58,16 @@ async def test_every_field_and_the_payload_come_back(
     assert ended == []
 
 
+async def test_a_signal_without_votes_has_an_empty_list_of_them(
+    database: Database, writer: Writer, make_signal: MakeSignal, deliver: Deliver
+) -> None:
+    lease = await leases.take(database, 4, 1, "one")
+    few, many = [make_signal(0, votes=[])], [make_signal(n, votes=[], sources=[]) for n in range(1, 40)]
+    for made in (few, many):
+        await writer.write(lease, [signal_row(lease, deliver(s, n)) for n, s in enumerate(made)])
+    assert await database.fetch("SELECT DISTINCT votes FROM signals") == [([],)]
+
+
 async def test_rows_of_many_shards_share_transactions(
     database: Database, writer: Writer, make_signal: MakeSignal, deliver: Deliver
 ) -> None:

@@ -5,12 +5,13 @@ from typing import Any, NamedTuple
 import msgspec
 
 from heliograph.common.errors import PoisonError
-from heliograph.common.events import Event, Outcome, Reason, Signal, Vote, identity_sha256
+from heliograph.common.events import Event, Outcome, Reason, Signal, identity_sha256
 from heliograph.common.service import Delivery
 from heliograph.tracker.leases import Lease
 from heliograph.tracker.record import StoredOutcome
 
 MAX_TS = (1 << 63) - 1
+VOTES = "votes"
 
 
 class Row(NamedTuple):
@@ -143,11 +144,9 @@ def _text(delivery: Delivery) -> str:
 
 
 def _values(table: str, event: Event) -> tuple[Any, ...]:
-    return tuple(_value(getattr(event, name)) for name in TABLES[table].fields)
+    return tuple(_value(name, getattr(event, name)) for name in TABLES[table].fields)
 
 
-def _value(value: object) -> object:
-    """A field's value as its column takes it: votes go into one JSON column."""
-    if isinstance(value, list) and value and isinstance(value[0], Vote):
-        return msgspec.json.encode(value).decode()
-    return value
+def _value(name: str, value: object) -> object:
+    """A field's value as its column takes it: votes go into one JSON column, also where there are none."""
+    return msgspec.json.encode(value).decode() if name == VOTES else value
