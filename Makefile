@@ -58,7 +58,8 @@ lock: $(BIN)/uv  ## Resolve the dependencies again and write requirements.lock
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 \
 		--group dev requirements-build.in $(DISTRIBUTIONS) --no-emit-package heliograph-common --no-emit-package heliograph-fetcher \
 		--no-emit-package heliograph-consensus --no-emit-package heliograph-reasoning --no-emit-package heliograph-tracker \
-		--no-emit-package heliograph-archiver --no-emit-package heliograph-gateway --no-emit-package heliograph-lab -o requirements.lock
+		--no-emit-package heliograph-archiver --no-emit-package heliograph-gateway --no-emit-package heliograph-lab --no-emit-package heliograph-client \
+		-o requirements.lock
 
 clean:  ## Remove what `make` installed and what `heliograph up` stored
 	rm -rf $(VENV) .heliograph

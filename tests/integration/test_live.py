@@ -12,6 +12,8 @@ import pytest
 from nats.js.api import ConsumerConfig, DeliverPolicy
 from tests.running import Running, until
 
+from heliograph.client import connect
+
 EDGES = {
     ("fetcher", "fetch bars", "consensus", "decide"),
     ("consensus", "decide", "reasoning", "explain"),
@@ -59,6 +61,18 @@ async def test_a_subscriber_with_nats_and_json_replays_yesterday_and_goes_on_liv
     await client.publish("signal.0.LIVE", b"{}")
     assert (await live.next_msg(5)).subject == "signal.0.LIVE"
     await client.close()
+
+
+async def test_the_client_gives_every_signal_typed_and_verified(running: Running) -> None:
+    secret = running.credentials()
+    url = running.run_file()["urls"]["nats"]
+    async with await connect(url, user=secret["nats_user"], password=secret["nats_password"]) as client:
+        signals = client.signals(after=0)
+        found = [await anext(signals) for _ in range(200)]
+        assert [one.seq for one in found] == list(range(1, 201))
+        reason = await anext(client.reasons(found[0].event.symbol, after=0))
+        assert reason.event.signal in {one.event.id for one in found}
+        assert reason.event.text
 
 
 def test_the_page_the_api_and_the_stores_agree(running: Running) -> None:

@@ -4,17 +4,18 @@ import asyncio
 import re
 import sys
 from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import msgspec
-from nats.js import api
 from rich.console import Console
 
+from heliograph import client
 from heliograph.common import subjects
 from heliograph.common.bus import Bus
 from heliograph.common.clock import NANOSECONDS
 from heliograph.common.errors import InputError
-from heliograph.common.events import Signal
+from heliograph.common.events import Signal, encode
 from heliograph.stack.commands.status import CONNECT_WITHIN_S, running
 from heliograph.stack.errors import StackError
 from heliograph.stack.stack import connect
@@ -64,31 +65,36 @@ async def tail(
             bus = await connect(state, run.urls["nats"], int(run.settings["shards"]))
     except TimeoutError:
         raise StackError(f"{run.urls['nats']} does not answer within {CONNECT_WITHIN_S:.0f} s") from None
+    console = Console()
     try:
-        await _tail(bus, subjects.signal("*", symbol), since, last, follow=follow, as_json=as_json)
+        newest = await _past(
+            bus, subjects.signal("*", symbol), since, last, lambda data: show(console, data, as_json=as_json)
+        )
     finally:
         await bus.close()
+    if not follow:
+        return
+    credentials = state.credentials()
+    connection = await client.connect(
+        run.urls["nats"], user=credentials.nats_user, password=credentials.nats_password
+    )
+    async with connection:
+        async for found in connection.signals(symbol, after=newest, verify=False):
+            show(console, encode(found.event), as_json=as_json)
 
 
-async def _tail(
-    bus: Bus, subject: str, since: datetime | None, last: int, *, follow: bool, as_json: bool
-) -> None:
-    console = Console()
+async def _past(
+    bus: Bus, subject: str, since: datetime | None, last: int, show_one: Callable[[bytes], None]
+) -> int:
+    """Show the past signals; the sequence of the newest one of any symbol."""
     newest = await bus.last_seq(STREAM)
     past: deque[bytes] = deque(maxlen=last if since is None else None)
     async for message in bus.read(STREAM, subject, after=0, upto=newest):
         if since is None or message.time_ns >= int(since.timestamp() * NANOSECONDS):
             past.append(message.data)
     for data in past:
-        show(console, data, as_json=as_json)
-    if not follow:
-        return
-    position = api.ConsumerConfig(
-        deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=newest + 1
-    )
-    subscription = await bus.js.subscribe(subject, stream=STREAM, ordered_consumer=True, config=position)
-    async for live in subscription.messages:
-        show(console, live.data, as_json=as_json)
+        show_one(data)
+    return newest
 
 
 def show(console: Console, data: bytes, *, as_json: bool) -> None:
