@@ -116,8 +116,9 @@ async def load_sample(db: ClickHouse) -> None:
         table = pq.read_table(SAMPLE / f"{name}.parquet")
         for column, values in (("interval", [interval]), ("source", ["replay"])):
             table = table.append_column(column, pa.array(values * table.num_rows))
-        table = table.append_column("received", table["ts"]).select(BARS.columns.names)
-        await db.insert("bars", table.cast(BARS.columns))
+        table = table.append_column("received", table["ts"])
+        table = table.append_column("split", pa.array([1.0] * table.num_rows))
+        await db.insert("bars", table.select(BARS.columns.names).cast(BARS.columns))
 
 
 async def archive(db: ClickHouse, folder: Path) -> list[Figure]:

@@ -13,7 +13,7 @@ from moto.server import ThreadedMotoServer
 
 from heliograph.archiver.archive.folder_store import FolderStore
 from heliograph.archiver.clickhouse import ClickHouse
-from heliograph.common.events import BarBatch, Outcome, Reason, Signal, Vote
+from heliograph.common.events import BarBatch, Outcome, Reason, Signal, Vote, VoteBatch
 from heliograph.common.ids import derive_id
 
 DAY_NS = 86_400 * 10**9
@@ -111,12 +111,28 @@ def make_outcome(day: int = 0, symbol: str = "AAPL", **changes: Any) -> Outcome:
     return Outcome(**(fields | changes))
 
 
+def make_votes(day: int = 0, **changes: Any) -> VoteBatch:
+    """Votes of a dear source at the close of a day's bar."""
+    symbols = changes.get("symbols", ["AAPL", "BRK.B"])
+    fields: dict[str, Any] = {
+        "id": derive_id("votes", "news", day, *symbols),
+        "ts": START + (day + 1) * DAY_NS,
+        "source": "news",
+        "symbols": symbols,
+        "direction": [1, -1][: len(symbols)],
+        "confidence": [0.75] * len(symbols),
+        "observed": [START + day * DAY_NS] * len(symbols),
+    }
+    return VoteBatch(**(fields | changes))
+
+
 class Events:
     """The makers of events, as one fixture."""
 
     day_ns = DAY_NS
     start = START
     bars = staticmethod(make_bars)
+    votes = staticmethod(make_votes)
     signal = staticmethod(make_signal)
     reason = staticmethod(make_reason)
     outcome = staticmethod(make_outcome)

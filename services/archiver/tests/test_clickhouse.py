@@ -45,7 +45,7 @@ def rows(first):
     times = [1_577_836_800_000_000_000 + (first + i) * 60_000_000_000 for i in range(n)]
     texts = {"symbol": ["AAPL"] * n, "interval": ["1m"] * n, "source": ["test"] * n}
     values = {**texts, "ts": times, "received": times}
-    prices = {name: [1.0] * n for name in ("open", "high", "low", "close", "volume")}
+    prices = {name: [1.0] * n for name in ("open", "high", "low", "close", "volume", "split")}
     return pa.table(values | prices).select(BARS.columns.names).cast(BARS.columns)
 
 async def main():
@@ -112,7 +112,14 @@ async def test_the_same_events_twice_count_once_and_come_back_whole(db: ClickHou
     for source, batch in made.items():
         for _ in range(2):
             await db.insert(source, event_rows(source, batch))
-    assert await queries.counts(db) == {"bars": 80, "signals": 3, "reasons": 3, "outcomes": 2, "spans": 0}
+    assert await queries.counts(db) == {
+        "bars": 80,
+        "signals": 3,
+        "reasons": 3,
+        "outcomes": 2,
+        "votes": 0,
+        "spans": 0,
+    }
     for table in TABLES[:4]:
         sent = event_rows(table.name, made[table.name]).sort_by([(name, "ascending") for name in table.key])
         order = ", ".join(table.key)
@@ -223,3 +230,13 @@ async def test_kill_in_mid_insert_leaves_a_store_with_all_that_was_confirmed(
     assert count <= (confirmed + 1) * 5000
     table = await db.arrow("SELECT close FROM bars FINAL")
     assert pa.compute.sum(table["close"]).as_py() == count
+
+
+async def test_a_table_of_an_earlier_version_gets_its_new_columns(open_clickhouse: Any, events: Any) -> None:
+    db = await open_clickhouse()
+    await db.insert("bars", event_rows("bars", [events.bars(0, ("OLD",))]))
+    await db.rows("ALTER TABLE bars DROP COLUMN split")
+    await db.close()
+    again = await open_clickhouse()
+    await again.insert("bars", event_rows("bars", [events.bars(1, ("NEW",), splits={"NEW": 2.0})]))
+    assert await again.rows("SELECT symbol, split FROM bars ORDER BY symbol") == [("NEW", 2.0), ("OLD", 1.0)]

@@ -31,7 +31,7 @@ def test_a_day_is_read_back_as_it_was(day: pa.Table) -> None:
     data, manifest = encode(day)
     assert pq.read_table(BytesIO(data)).equals(day)
     assert manifest.object == f"bars/date=2020-01-01/part-{manifest.sha256[:12]}.parquet"
-    assert (manifest.rows, manifest.bytes, manifest.schema) == (100, len(data), "bars@1")
+    assert (manifest.rows, manifest.bytes, manifest.schema) == (100, len(data), "bars@2")
     assert fault(BARS, manifest, data) == ""
 
 
@@ -42,6 +42,7 @@ def test_every_table_has_a_parquet_form(events: Any, table: Any) -> None:
         "signals": events.signal,
         "reasons": events.reason,
         "outcomes": events.outcome,
+        "votes": events.votes,
     }
     rows = event_rows(table.name, [made[table.name]()])
     data, manifest = encode(rows, table)

@@ -82,19 +82,15 @@ async def test_all_sources_of_a_shard_reach_their_tables(
     await publish(bus, subjects.signal(1, "BRK.B"), events.signal(1, "BRK.B"))
     await publish(bus, subjects.reason(1, "BRK.B"), events.reason(1, "BRK.B"))
     await publish(bus, subjects.outcome(1, "BRK.B"), events.outcome(1, "BRK.B"))
-    await eventually(counted(db, bars=400, signals=1, reasons=1, outcomes=1))
+    await publish(bus, "input.votes.1", events.votes(1))
+    await eventually(counted(db, bars=400, signals=1, reasons=1, outcomes=1, votes=2))
     assert service.held == [True]
 
     async def acknowledged() -> bool:
-        lags = [await bus.lag(stream) for stream in ("INPUT", "SIGNAL", "REASON", "OUTCOME")]
-        return all(lag[f"archiver-1-{s.name}"] == 0 for lag, s in zip(lags, _by_stream(), strict=True))
+        lags = [(await bus.lag(s.stream))[f"archiver-1-{s.name}"] for s in SOURCES]
+        return not any(lags)
 
     await eventually(acknowledged)
-
-
-def _by_stream() -> list[Any]:
-    order = ("INPUT", "SIGNAL", "REASON", "OUTCOME")
-    return sorted(SOURCES, key=lambda s: order.index(s.stream))
 
 
 async def test_a_shard_delivered_again_from_the_start_counts_once(

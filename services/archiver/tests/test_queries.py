@@ -26,7 +26,14 @@ async def test_counts_are_exact_while_duplicates_are_not_merged(db: ClickHouse, 
         "SELECT count(), sum(rows) FROM system.parts WHERE active AND table = 'bars'"
     )
     assert (parts, rows) == (3, 18)
-    assert await queries.counts(db) == {"bars": 6, "signals": 0, "reasons": 0, "outcomes": 0, "spans": 2}
+    assert await queries.counts(db) == {
+        "bars": 6,
+        "signals": 0,
+        "reasons": 0,
+        "outcomes": 0,
+        "votes": 0,
+        "spans": 2,
+    }
 
 
 async def test_a_trace_comes_back_as_it_travelled(db: ClickHouse, events: Any) -> None:

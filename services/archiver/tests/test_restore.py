@@ -29,6 +29,7 @@ async def loaded(db: ClickHouse, events: Any) -> ClickHouse:
     await db.insert("signals", event_rows("signals", [events.signal(day) for day in range(3, 6)]))
     odd = events.reason(3, text='a "quoted", text\nwith a line feed; null, NaN, \\N, “ü”')
     await db.insert("reasons", event_rows("reasons", [odd, events.reason(4, text="")]))
+    await db.insert("votes", event_rows("votes", [events.votes(day) for day in range(2)]))
     await db.insert("outcomes", event_rows("outcomes", [events.outcome(3)]))
     return db
 
@@ -155,9 +156,9 @@ async def test_a_spoiled_object_is_refused_and_named_and_no_row_goes_in_or_out(
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"schema": "bars@9"}, "schema bars@9, expected bars@1"),
+        ({"schema": "bars@9"}, "schema bars@9, expected bars@2"),
         ({"rows": 3}, "rows, first, last"),
-        ({"columns": [("symbol", "string")]}, "expected bars@1"),
+        ({"columns": [("symbol", "string")]}, "expected bars@2"),
     ],
 )
 async def test_a_foreign_manifest_is_refused_and_named(

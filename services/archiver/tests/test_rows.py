@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heliograph.archiver.rows import SpanBatch, SpanRecord, event_rows, span_rows
-from heliograph.archiver.schema import BARS, EVENT_TABLES, OUTCOMES, REASONS, SIGNALS, SPANS, Table
+from heliograph.archiver.schema import BARS, EVENT_TABLES, OUTCOMES, REASONS, SIGNALS, SPANS, VOTES, Table
 from heliograph.common.errors import PoisonError
-from heliograph.common.events import BarBatch, Event, Outcome, Reason, Signal, encode
+from heliograph.common.events import BarBatch, Event, Outcome, Reason, Signal, VoteBatch, encode
 
 MOST = (1 << 63) - 1
 times = st.integers(-MOST, MOST)
@@ -21,7 +21,8 @@ prices = st.floats(min_value=1e-9, max_value=1e12)
     ("table", "event", "elsewhere"),
     [
         # A batch of bars is no fact of its own: its symbols are rows, its id and version are the transport's.
-        (BARS, BarBatch, {"symbols": "symbol", "id": None, "cause": None, "v": None}),
+        (BARS, BarBatch, {"symbols": "symbol", "splits": "split", "id": None, "cause": None, "v": None}),
+        (VOTES, VoteBatch, {"symbols": "symbol"}),
         (SIGNALS, Signal, {}),
         (REASONS, Reason, {}),
         (OUTCOMES, Outcome, {}),
@@ -133,3 +134,24 @@ def test_a_span_out_of_the_range_of_time_is_poison() -> None:
     span = SpanRecord(trace_id="a", span_id="b", name="n", service="s", start_ns=1 << 63, end_ns=0)
     with pytest.raises(PoisonError, match=r"spans\.start"):
         span_rows([span])
+
+
+def test_votes_become_a_row_a_symbol(events: Any) -> None:
+    rows = event_rows("votes", [events.votes(0), events.votes(1, symbols=["X"], direction=[-1])]).to_pylist()
+    assert [(row["symbol"], row["direction"], row["source"]) for row in rows] == [
+        ("AAPL", 1, "news"),
+        ("BRK.B", -1, "news"),
+        ("X", -1, "news"),
+    ]
+    assert len({row["id"] for row in rows}) == 2
+
+
+def test_votes_whose_columns_differ_in_length_are_poison_even_where_the_sum_agrees(events: Any) -> None:
+    short, long = events.votes(0, direction=[1]), events.votes(1, direction=[1, 0, -1])
+    with pytest.raises(PoisonError, match=r"votes\.direction: \[1, 3\] values, expected \[2, 2\]"):
+        event_rows("votes", [short, long])
+
+
+def test_a_split_stands_beside_its_bar(events: Any) -> None:
+    batches = [events.bars(0), events.bars(1, splits={"BRK.B": 50.0})]
+    assert event_rows("bars", batches)["split"].to_pylist() == [1.0, 1.0, 1.0, 50.0]

@@ -11,7 +11,7 @@ import structlog
 
 from heliograph.archiver import address
 from heliograph.archiver.folder_lock import FolderLock
-from heliograph.archiver.schema import TABLES
+from heliograph.archiver.schema import TABLES, VIEWS, View
 from heliograph.common import metrics
 from heliograph.common.errors import ConfigError, HeliographError, PoisonError, UnavailableError
 
@@ -176,8 +176,21 @@ class ClickHouse:
                 **common, database=self._where.database, settings=SETTINGS
             )
         for table in TABLES:
-            self._client.command(table.ddl)
+            for statement in table.ddl:
+                self._client.command(statement)
+        for view in VIEWS:
+            self._make(view)
         self.version = str(self._client.server_version)
+
+    def _make(self, view: View) -> None:
+        """Make a view; one that is new is filled from what its source already has."""
+        for statement in view.ddl:
+            self._client.command(statement)
+        [(own, source)] = self._client.query(
+            f"SELECT (SELECT count() FROM {view.name}), (SELECT count() FROM {view.source})"  # noqa: S608 - our own names
+        ).result_rows
+        if source and not own:
+            self._client.command(view.fill)
 
     async def _call(self, work: Callable[[], R]) -> R:
         try:

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from heliograph.archiver.rows import SIGNAL_ATTRIBUTE, event_rows
 from heliograph.archiver.writer import GroupCommit
 from heliograph.common import telemetry
-from heliograph.common.events import BarBatch, Outcome, Reason, Signal
+from heliograph.common.events import BarBatch, Outcome, Reason, Signal, VoteBatch
 from heliograph.common.service import Delivery, Source
 
 SOURCES = (
     Source(name="signals", stream="SIGNAL", subject="signal.{shard}.>", event=Signal),
     Source(name="reasons", stream="REASON", subject="reason.{shard}.>", event=Reason),
     Source(name="outcomes", stream="OUTCOME", subject="outcome.{shard}.>", event=Outcome),
+    Source(name="votes", stream="INPUT", subject="input.votes.{shard}", event=VoteBatch),
     Source(name="bars", stream="INPUT", subject="input.bars.{shard}", event=BarBatch),
 )
 Held = Callable[..., None]

@@ -9,12 +9,12 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from heliograph.archiver.schema import BARS, OUTCOMES, REASONS, SIGNALS, SPANS, Table
+from heliograph.archiver.schema import BARS, OUTCOMES, REASONS, SIGNALS, SPANS, VOTES, Table
 from heliograph.common.errors import PoisonError
-from heliograph.common.events import BarBatch, Event
+from heliograph.common.events import BarBatch, Event, VoteBatch
 
 SIGNAL_ATTRIBUTE = "heliograph.signal"
-BY_SOURCE: dict[str, Table] = {table.name: table for table in (BARS, SIGNALS, REASONS, OUTCOMES)}
+BY_SOURCE: dict[str, Table] = {table.name: table for table in (BARS, SIGNALS, REASONS, OUTCOMES, VOTES)}
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -66,14 +66,20 @@ _SPECIAL: dict[str, Callable[[Any], Any]] = {
     "attributes": _attributes,
     "links": lambda span: msgspec.to_builtins(span.links),
 }
+_PRICES = ("open", "high", "low", "close", "volume")
+_COLUMNS: dict[str, dict[str, str]] = {
+    BARS.name: {"symbol": "symbols", **{name: name for name in _PRICES}},
+    VOTES.name: {"symbol": "symbols", **{name: name for name in ("direction", "confidence", "observed")}},
+}
+"""Of the sources whose events are batches: which columns are lists, and what the batch calls them."""
 _SPAN_SPECIAL = {**_SPECIAL, "signal": lambda span: str(span.attributes.get(SIGNAL_ATTRIBUTE, ""))}
 
 
 def event_rows(source: str, events: Sequence[Any]) -> pa.Table:
-    """The rows of a source's events, in their order; a bar batch gives one row a symbol.
+    """The rows of a source's events, in their order; a batch of bars or votes gives one row a symbol.
 
     Args:
-        source: `bars`, `signals`, `reasons` or `outcomes`.
+        source: `bars`, `votes`, `signals`, `reasons` or `outcomes`.
         events: of that source's type.
 
     Returns:
@@ -82,8 +88,8 @@ def event_rows(source: str, events: Sequence[Any]) -> pa.Table:
     Raises:
         PoisonError: a value does not fit its column; the message names the column.
     """
-    if source == BARS.name:
-        return _bars(events)
+    if source in _COLUMNS:
+        return _by_column(BY_SOURCE[source], events, _COLUMNS[source])
     return _by_field(BY_SOURCE[source], events, _SPECIAL)
 
 
@@ -104,23 +110,37 @@ def _by_field(table: Table, records: Sequence[Any], special: dict[str, Callable[
     return pa.Table.from_arrays(arrays, schema=table.columns)
 
 
-def _bars(batches: Sequence[BarBatch]) -> pa.Table:
-    counts = np.array([len(batch.symbols) for batch in batches], np.int64)
-    of_batch = np.repeat(np.arange(len(batches)), counts)
+def _by_column(
+    table: Table, batches: Sequence[BarBatch] | Sequence[VoteBatch], lists: dict[str, str]
+) -> pa.Table:
+    """The rows of columnar batches, some of whose columns are lists of one value a row."""
+    counts = [len(batch.symbols) for batch in batches]
+    of_batch = np.repeat(np.arange(len(batches)), np.array(counts, np.int64))
     arrays = []
-    for field in BARS.columns:
-        match field.name:
-            case "symbol":
-                values = list(chain.from_iterable(b.symbols for b in batches))
-                arrays.append(_array(BARS, field, values))
-            case "open" | "high" | "low" | "close" | "volume":
-                values = list(chain.from_iterable(getattr(b, field.name) for b in batches))
-                arrays.append(_array(BARS, field, values))
-            case name:
-                value = _SPECIAL.get(name) or attrgetter(name)
-                # One value a batch, which all of its rows share.
-                arrays.append(_array(BARS, field, [value(batch) for batch in batches]).take(of_batch))
-    return pa.Table.from_arrays(arrays, schema=BARS.columns)
+    for field in table.columns:
+        if field.name == "split":
+            arrays.append(_array(table, field, _splits(batches)))
+        elif field.name in lists:
+            parts = list(map(attrgetter(lists[field.name]), batches))
+            if (found := list(map(len, parts))) != counts:
+                raise PoisonError(f"{table.name}.{field.name}: {found} values, expected {counts}")
+            arrays.append(_array(table, field, list(chain.from_iterable(parts))))
+        else:
+            value = _SPECIAL.get(field.name) or attrgetter(field.name)
+            # One value a batch, which all of its rows share.
+            arrays.append(_array(table, field, [value(batch) for batch in batches]).take(of_batch))
+    return pa.Table.from_arrays(arrays, schema=table.columns)
+
+
+def _splits(batches: Sequence[Any]) -> list[float]:
+    """The split of each bar; hardly any batch has one."""
+    ratios: list[float] = []
+    for batch in batches:
+        if batch.splits:
+            ratios += [batch.splits.get(symbol, 1.0) for symbol in batch.symbols]
+        else:
+            ratios += [1.0] * len(batch.symbols)
+    return ratios
 
 
 def _array(table: Table, field: pa.Field, values: list[Any]) -> pa.Array:

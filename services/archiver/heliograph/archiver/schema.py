@@ -55,9 +55,36 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 1
 
     @property
-    def ddl(self) -> str:
-        """The statement that makes it, the same for the embedded engine and a server."""
-        return (resources.files(__package__) / "tables" / f"{self.name}.sql").read_text()
+    def ddl(self) -> list[str]:
+        """The statements that make it or bring it up to date, the same embedded and on a server."""
+        return _statements(self.name)
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """A table that ClickHouse keeps up from another as rows come in.
+
+    Attributes:
+        name: of the table; the view that fills it has `_view` behind it.
+        source: the table whose rows it is made of.
+    """
+
+    name: str
+    source: str
+
+    @property
+    def ddl(self) -> list[str]:
+        """The statements that make the table and the view."""
+        return _statements(self.name)
+
+    @property
+    def fill(self) -> str:
+        """The statement that fills the table from what its source has."""
+        select = self.ddl[1].partition(" AS\n")[2]
+        return f"INSERT INTO {self.name} {select}"
+
+
+def _statements(name: str) -> list[str]:
+    return (resources.files(__package__) / "tables" / f"{name}.sql").read_text().split(";\n")
 
 
 BARS = Table(
@@ -72,11 +99,13 @@ BARS = Table(
             ("low", pa.float64()),
             ("close", pa.float64()),
             ("volume", pa.float64()),
+            ("split", pa.float64()),
             ("source", pa.string()),
             ("received", TIME),
         ]
     ),
     key=("symbol", "interval", "ts"),
+    version=2,
 )
 SIGNALS = Table(
     name="signals",
@@ -149,6 +178,19 @@ OUTCOMES = Table(
     ),
     key=("symbol", "ts", "id"),
 )
+VOTES = Table(
+    name="votes",
+    columns=pa.schema(
+        [
+            *EVENT,
+            ("source", pa.string()),
+            ("direction", pa.int8()),
+            ("confidence", pa.float64()),
+            ("observed", TIME),
+        ]
+    ),
+    key=("symbol", "source", "ts", "id"),
+)
 SPANS = Table(
     name="spans",
     columns=pa.schema(
@@ -171,6 +213,12 @@ SPANS = Table(
     time="start",
 )
 
-EVENT_TABLES: tuple[Table, ...] = (BARS, SIGNALS, REASONS, OUTCOMES)
+EVENT_TABLES: tuple[Table, ...] = (BARS, SIGNALS, REASONS, OUTCOMES, VOTES)
 """What is archived as Parquet; spans live in ClickHouse alone."""
 TABLES: tuple[Table, ...] = (*EVENT_TABLES, SPANS)
+VIEWS: tuple[View, ...] = (
+    View(name="signals_daily", source="signals"),
+    View(name="outcomes_daily", source="outcomes"),
+    View(name="spend_hourly", source="reasons"),
+    View(name="signal_votes", source="signals"),
+)

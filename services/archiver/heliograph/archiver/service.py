@@ -5,18 +5,20 @@ import contextlib
 import os
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import msgspec
 import pyarrow as pa
 import structlog
 
-from heliograph.archiver import queries
+from heliograph.archiver import dashboard, queries
 from heliograph.archiver.archive.archive import Archive, Summary
 from heliograph.archiver.archive.stores import open_store
 from heliograph.archiver.archive_requests import ArchiveRequests
 from heliograph.archiver.clickhouse import ClickHouse
 from heliograph.archiver.processor import SOURCES, ArchiveProcessor
+from heliograph.archiver.rebuild import Rebuilt, rebuild
 from heliograph.archiver.requests import Request
 from heliograph.archiver.self_checks import SelfChecks
 from heliograph.archiver.settings import ArchiverSettings
@@ -52,6 +54,7 @@ class ArchiverService:
         self._checks: SelfChecks | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._leading = False
+        self._rebuilding = asyncio.Lock()
         self._full = 1
         self._archive_problem = ""
         self._archived: Summary | None = None
@@ -152,7 +155,9 @@ class ArchiverService:
             "trace": lambda request: queries.trace(db, request),
             "bars": lambda request: queries.bars(db, request),
             "edges": lambda _: queries.edges(db),
+            **{name: partial(dashboard.ask, db, name) for name in dashboard.QUESTIONS},
             "versions": lambda _: queries.versions(db),
+            "rebuild": self._rebuild,
             "archive": lambda request: self._archive_now(complete_only=request.flag("complete_only")),
         }
 
@@ -164,6 +169,12 @@ class ArchiverService:
         if self._checks:
             self._checks.ran()
         return self._archived
+
+    async def _rebuild(self, request: Request) -> Rebuilt:
+        if self._archive is None or self._bus is None or self._db is None:
+            raise InvariantError("rebuild: asked for before the start")
+        async with self._rebuilding:
+            return await rebuild(self._bus, self._db, self._archive, reset=request.flag("reset"))
 
     async def _behind(self) -> int:
         """Messages that all archivers together have not yet inserted."""

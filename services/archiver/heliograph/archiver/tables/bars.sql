@@ -1,4 +1,5 @@
 -- Bars of every interval. A bar that comes again replaces itself.
+-- `split`: new shares for each old one from this bar on; 1 without a split.
 CREATE TABLE IF NOT EXISTS bars
 (
     symbol LowCardinality(String),
@@ -9,6 +10,7 @@ CREATE TABLE IF NOT EXISTS bars
     low Float64 CODEC(Delta(8), ZSTD(1)),
     close Float64 CODEC(Delta(8), ZSTD(1)),
     volume Float64 CODEC(ZSTD(1)),
+    split Float64 DEFAULT 1 CODEC(ZSTD(1)),
     source LowCardinality(String),
     received DateTime64(9, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
     inserted DateTime DEFAULT now() CODEC(Delta, ZSTD(1)),
@@ -16,4 +18,5 @@ CREATE TABLE IF NOT EXISTS bars
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(ts)
-ORDER BY (symbol, interval, ts)
+ORDER BY (symbol, interval, ts);
+ALTER TABLE bars ADD COLUMN IF NOT EXISTS split Float64 DEFAULT 1 CODEC(ZSTD(1)) AFTER volume

@@ -1,4 +1,5 @@
 -- Finished spans of all services. `signal` is the attribute heliograph.signal; attributes are JSON.
+-- They are not archived: after thirty days they are gone. The events have no TTL; see `archive drop`.
 CREATE TABLE IF NOT EXISTS spans
 (
     trace_id String CODEC(ZSTD(1)),
@@ -19,3 +20,4 @@ CREATE TABLE IF NOT EXISTS spans
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(start)
 ORDER BY (trace_id, span_id)
+TTL inserted + INTERVAL 30 DAY
