@@ -9,10 +9,11 @@ import numpy as np
 import psycopg
 import pytest
 
+from heliograph.common import metrics
 from heliograph.common.bus import Bus
 from heliograph.common.calibration import Calibration, Curve
 from heliograph.common.calibration_bucket import BUCKET, CalibrationBucket
-from heliograph.common.errors import InputError
+from heliograph.common.errors import InputError, UnavailableError
 from heliograph.common.events import Signal
 from heliograph.common.ids import derive_id
 from heliograph.common.outcomes import EXPIRED, LOSS, WIN
@@ -251,6 +252,34 @@ async def test_a_value_that_is_no_calibration_is_passed_over(bus: Bus) -> None:
     await bucket.put(later := msgspec.structs.replace(model, version="2"))
     assert await reader.newer() == [model, later]
     assert await reader.newer() == []
+
+
+async def test_a_failure_is_counted_and_tried_again(
+    trainer: Callable[[], Trainer], monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+) -> None:
+    one = trainer()
+    one._settings = one._settings.model_copy(update={"calibration_check_s": 0.01})
+    failures: list[Exception] = [UnavailableError("away"), RuntimeError("odd")]
+    looks = 0
+
+    async def look() -> list[Any]:
+        nonlocal looks
+        looks += 1
+        if failures:
+            raise failures.pop(0)
+        return []
+
+    monkeypatch.setattr(one, "look", look)
+    before = metrics.CALIBRATION_FAILURES._value.get()
+    one.start()
+
+    async def went_on() -> bool:
+        return looks > 3
+
+    await eventually(went_on)
+    await one.close()
+    # A store that is away is no failure of the training.
+    assert metrics.CALIBRATION_FAILURES._value.get() == before + 1
 
 
 async def test_the_service_trains_by_itself_and_tells(
