@@ -3,7 +3,17 @@
 import subprocess
 import sys
 
-BENCHMARKS = ("kernel", "burst", "sustained", "latency", "startup", "postgres", "clickhouse", "calibration")
+BENCHMARKS = (
+    "kernel",
+    "burst",
+    "sustained",
+    "latency",
+    "startup",
+    "postgres",
+    "clickhouse",
+    "calibration",
+    "reasons",
+)
 
 
 def main() -> int:

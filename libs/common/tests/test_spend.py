@@ -13,6 +13,7 @@ from heliograph.common import metrics
 from heliograph.common.clock import SYSTEM_CLOCK
 from heliograph.common.errors import ConfigError, InvariantError
 from heliograph.common.spend import shared, spend
+from heliograph.common.spend.books import Books
 from heliograph.common.spend.meter import Denied, Grant, Meter
 from heliograph.common.spend.spend import Spend
 
@@ -102,6 +103,8 @@ async def test_a_storm_over_three_replicas_never_exceeds_the_budget(replicas: Ma
     # What is left is less than one more call might cost: all of the rest could be used.
     assert what.daily_budget - sum(costs) < MILL
     assert three[0].spent(what) == sum(costs)
+    assert metrics.SPEND_TODAY.labels("glm")._value.get() == sum(costs) / 1e9
+    assert metrics.SPEND_BUDGET.labels("glm")._value.get() == 0.5
     assert not any(one.alone for one in three)
 
 
@@ -142,6 +145,18 @@ async def test_out_of_budget_takes_no_room_in_the_window(replicas: Make) -> None
     await one.settle(grant, 0)
     await granted(one, what)
     assert metrics.SPEND_DENIED.labels("glm", "budget")._value.get() > 0
+
+
+async def test_a_reservation_whose_answer_was_lost_is_one_reservation(redis_server: Any) -> None:
+    client = shared.connect(redis_server.url)
+    assert client
+    store, books = shared.SharedSpend(client, "m"), Books(meter(calls=1))
+    books.open_day("2026-03-02", 0.0)
+    books.generation = await store.merge(books, "2026-03-02", 0.0)
+    grant = Grant(id="m:1", meter=books.meter, day="2026-03-02", hold=MILL, estimate=1)
+    told = [await store.reserve(books, grant) for _ in range(2)]
+    assert [(t.what, t.value) for t in told] == [("granted", MILL)] * 2
+    await client.aclose()
 
 
 async def test_a_second_settlement_changes_nothing(replicas: Make) -> None:

@@ -147,6 +147,16 @@ SPEND_DOLLARS = Counter(
     "US dollars spent by this replica, by provider. Near the day's budgets: ask less, or raise them.",
     ["provider"],
 )
+SPEND_TODAY = Gauge(
+    "heliograph_spend_today_dollars",
+    "US dollars spent and reserved today (UTC) by all replicas, as this one saw them last, by provider.",
+    ["provider"],
+)
+SPEND_BUDGET = Gauge(
+    "heliograph_spend_budget_dollars",
+    "The day's budget of a provider, US dollars. Over 80 % of the sum used: fewer calls, or a budget more.",
+    ["provider"],
+)
 SPEND_DENIED = Counter(
     "heliograph_spend_denied_total",
     "Calls not made, because the day's budget or the window of calls was full. Many: raise it, or ask less.",

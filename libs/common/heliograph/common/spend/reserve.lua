@@ -23,12 +23,12 @@ for _, old in ipairs(redis.call('ZRANGEBYSCORE', holds, '-inf', now)) do
   repaired = repaired + 1
 end
 
-if redis.call('HEXISTS', amounts, id) == 1 then
-  return redis.error_reply('this call was granted before')
-end
 local committed = 0
 for _, amount in ipairs(redis.call('HMGET', totals, 'spent', 'held', 'lost')) do
   committed = committed + tonumber(amount or 0)
+end
+if redis.call('HEXISTS', amounts, id) == 1 then -- the answer to the first try was lost
+  return {'granted', committed, repaired, redis.call('HGETALL', members)}
 end
 if committed + hold > budget then
   return {'budget', committed, repaired}

@@ -14,7 +14,7 @@ from heliograph.common.spend.books import Books
 from heliograph.common.spend.meter import Grant
 
 PREFIX = "heliograph:v1:spend:"
-TIMEOUT_S = 1.0
+TIMEOUT_S = 2.0
 HOLD_S = 30.0
 """So long a call may last; then its process counts as dead."""
 MICROSECONDS = 1_000_000
@@ -30,16 +30,16 @@ class Told(msgspec.Struct, frozen=True):
 
 
 def connect(url: str) -> Redis | None:
-    """A client for Redis, not yet connected; None without a URL. It tries nothing twice.
+    """A client for Redis, not yet connected; None without a URL. It tries twice, as each script may run so.
 
     Raises:
         ConfigError: the URL is not one of a Redis.
     """
     if not url:
         return None
-    once = Retry(NoBackoff(), 0)
+    again = Retry(NoBackoff(), 1)
     try:
-        return Redis.from_url(url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, retry=once)
+        return Redis.from_url(url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, retry=again)
     except ValueError as error:
         raise ConfigError(f"redis_url: {error}") from None
 

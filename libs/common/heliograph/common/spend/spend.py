@@ -75,6 +75,7 @@ class Spend:
         deadline = self._clock.monotonic() + wait_s
         while True:
             found = await self._reserve(meter, hold, estimate)
+            self._show(meter)
             if isinstance(found, Grant):
                 return found
             left = deadline - self._clock.monotonic()
@@ -88,12 +89,12 @@ class Spend:
         books = self._of(grant.meter)
         added = books.settled(grant, cost)
         metrics.SPEND_DOLLARS.labels(grant.meter.name).inc(added / NANOSECONDS)
-        if self._shared is None or not self._connected:
-            return
-        try:
-            await self._settle(self._shared, books, grant.day, grant.id)
-        except LOST as error:
-            await self._lost(repr(error))
+        if self._shared is not None and self._connected:
+            try:
+                await self._settle(self._shared, books, grant.day, grant.id)
+            except LOST as error:
+                await self._lost(repr(error))
+        self._show(grant.meter)
 
     def spent(self, meter: Meter) -> int:
         """Nanodollars that all replicas have spent and hold today, as seen last."""
@@ -105,6 +106,10 @@ class Spend:
         self._closing.set()
         if self._watching:
             await self._watching
+
+    def _show(self, meter: Meter) -> None:
+        metrics.SPEND_TODAY.labels(meter.name).set(self.spent(meter) / NANOSECONDS)
+        metrics.SPEND_BUDGET.labels(meter.name).set(meter.daily_budget / NANOSECONDS)
 
     def _of(self, meter: Meter) -> Books:
         if meter.name not in self._books:
@@ -218,7 +223,10 @@ class Spend:
         books.open_day(today, self._day_began())
         for day in [name for name in books.days if name >= _before(today, 1)]:
             async with self._turn:
+                told = set(books.days[day].open)
                 books.generation = await shared.merge(books, day, self._clock.monotonic())
+            # A call that was settled meanwhile may have been told as open after its end: settle it again.
+            books.days[day].unsettled |= told - set(books.days[day].open)
         if known is not None and known != books.generation:
             await self._distrust("redis has lost its data")
         if books.cleaned != today:
@@ -267,6 +275,7 @@ class Spend:
             try:
                 for books in list(self._books.values()):
                     await self._meet(shared, books, self._today())
+                    self._show(books.meter)
                 if not self._connected:
                     await self._distrust("redis is back")
                     self._connected = True
