@@ -166,7 +166,7 @@ async def test_a_slow_first_is_hedged_and_the_loser_is_cancelled_and_counted(
 
 async def test_a_first_that_hangs_is_soon_left_alone(server: ModelServer, make: Make) -> None:
     models = make()
-    models.calls[0].latency._seen.extend([0.2] * ENOUGH)
+    models.calls[0].latency._seen.extend([0.4] * ENOUGH)
     server.faults["glm"] = Faults(hang=1.0)
     for _ in range(7):
         assert (await answered(models)).provider == "deepseek"

@@ -23,8 +23,8 @@ TRIES = 3
 RATE_WAIT_S = 2.0
 MARGIN_S = 0.1
 """A call ends so long before the deadline, so that it fails rather than being cancelled."""
-NEARLY = 0.8
-"""A hedge begins a p95 after the question; the call itself begins a little later than that."""
+SLOW = 0.5
+"""Share of the p95: a hedge begins a p95 after the question, the call itself some time later than that."""
 LARGEST_REQUEST = 65_536
 LARGEST_REPLY = 4_096
 """Bytes of a request and tokens of a reply at most: they bound what one call can cost."""
@@ -124,11 +124,11 @@ class ProviderCalls:
             raise CallFailedError("timeout", "no whole reply in time") from None
 
     def _gave_up(self, seconds: float) -> None:
-        """A call was cancelled: a failure where it took longer than nearly all others.
+        """A call was cancelled: a failure where it was hedged because it was slow, not just begun late.
 
         By the meaning of a p95 that is rare, unless the provider hangs: then the breaker spares the hedges.
         """
-        if seconds >= NEARLY * self.latency.p95():
+        if seconds >= SLOW * self.latency.p95():
             self.breaker.failed(self._clock.monotonic())
         else:
             self.breaker.left()
