@@ -12,6 +12,7 @@ from heliograph.tracker.database import Database
 from heliograph.tracker.engine import Position
 from heliograph.tracker.integrity import Integrity
 from heliograph.tracker.pattern.patterns import Patterns
+from heliograph.tracker.predictions import Predictions
 from heliograph.tracker.processor import INPUT, TrackerProcessor
 from heliograph.tracker.queries import OpenQuery, Queries, answering
 from heliograph.tracker.settings import TrackerSettings
@@ -35,6 +36,7 @@ class TrackerService:
         self._integrity: Integrity | None = None
         self._trainer: Trainer | None = None
         self._patterns: Patterns | None = None
+        self._predictions: Predictions | None = None
 
     async def start(self, context: Context) -> None:
         """Wait for Postgres, bring its schema up to date, answer requests.
@@ -46,7 +48,10 @@ class TrackerService:
         if not isinstance(settings, TrackerSettings):
             raise InvariantError(f"settings: {type(settings).__name__}, expected TrackerSettings")
         database = Database(
-            settings.postgres_url, size=settings.postgres_pool, overflow=settings.postgres_overflow
+            settings.postgres_url,
+            owner_url=settings.postgres_owner_url,
+            size=settings.postgres_pool,
+            overflow=settings.postgres_overflow,
         )
         await database.open()
         writer = Writer(database, settings.write_rows)
@@ -54,6 +59,8 @@ class TrackerService:
         writer.start()
         await Queries(database).register(context.bus)
         await context.bus.respond("query.tracker.open", answering(OpenQuery, self._open))
+        self._predictions = Predictions(database, context.bus)
+        await self._predictions.start()
         await CalibrationAnswers(database, settings.calibration_days).register(context.bus)
         self._trainer = Trainer(database, context.bus, settings)
         self._trainer.start()
@@ -110,7 +117,9 @@ class TrackerService:
         return {"open": [p for p in positions if query.symbol in (None, p.symbol)]}
 
     async def stop(self) -> None:
-        """Stop the training and the checks, and close the database."""
+        """Stop reading, the training and the checks, and close the database."""
+        if self._predictions is not None:
+            await self._predictions.close()
         if self._trainer is not None:
             await self._trainer.close()
         if self._patterns is not None:
