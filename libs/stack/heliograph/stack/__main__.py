@@ -11,6 +11,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from heliograph.common.errors import ConfigError, HeliographError, InputError
 from heliograph.stack import options as stack_options
+from heliograph.stack.commands import installed
 from heliograph.stack.commands.interrupt import until_interrupted
 from heliograph.stack.commands.once import once as replay_once
 from heliograph.stack.commands.signals import parse_since
@@ -30,9 +31,7 @@ app = App(
     help="Turns market data into trading signals, explains them, and follows each one to its outcome.",
     version=lambda: importlib.metadata.version(DISTRIBUTION),
 )
-# Whatever is installed beside this distribution brings its own commands, imported only when they are used.
-for entry in importlib.metadata.entry_points(group="heliograph.commands"):
-    app.command(entry.value, name=entry.name)
+installed.register(app)
 signals_app = App(name="signals", help="Signals on the command line.")
 app.command(signals_app)
 
