@@ -54,7 +54,7 @@ def test_a_sum_off_one_is_a_warning() -> None:
         ({"HELIOGRAPH_RULES": '{"rsi_low": 20}'}, "rsi_low: 20"),
         ({"HELIOGRAPH_RULES": "75"}, "rules"),
         ({"HELIOGRAPH_WEIGHTS": '{"TRENDING": {"trend": -1}}'}, "weights.TRENDING.trend: -1"),
-        ({"HELIOGRAPH_SOURCES": '["trend", "horoscope"]'}, "sources: horoscope"),
+        ({"HELIOGRAPH_SOURCES": '["trend", "horoscope"]'}, "sources: 'horoscope'"),
         ({"HELIOGRAPH_STRATEGY": "A B"}, "name: 'A B'"),
         ({"HELIOGRAPH_CHECKPOINT_BATCHES": "0"}, "checkpoint_batches: '0'"),
     ],

@@ -67,13 +67,29 @@ class BarBatch(Event, frozen=True, kw_only=True, tag="bars", gc=False):
 
 
 class VoteBatch(Event, frozen=True, kw_only=True, tag="votes", gc=False):
-    """Votes of one dear source for symbols of one shard, by columns (direction −1, 0, +1; confidence 0–1)."""
+    """Votes of one dear source for symbols of one shard, by columns. `ts` is when the source was at work.
+
+    A batch without rows is a sign of life: a source that is silent for long is taken for out of order.
+
+    Attributes:
+        source: its key, e.g. `sentiment`.
+        symbols: one a row.
+        direction: −1 short, 0 neutral, +1 long; 2 where the source was asked and abstains.
+        confidence: 0–1.
+        observed: event time of what the vote rests on, UTC nanoseconds; the latest counts.
+    """
 
     source: str
     symbols: list[str]
     direction: list[int]
     confidence: list[float]
     observed: list[int]
+
+    def __post_init__(self) -> None:
+        rows = len(self.symbols)
+        for name in ("direction", "confidence", "observed"):
+            if len(getattr(self, name)) != rows:
+                raise ValueError(f"{name}: {len(getattr(self, name))} values, expected {rows}, one a symbol")
 
 
 class Tick(Event, frozen=True, kw_only=True, tag="tick", gc=False):

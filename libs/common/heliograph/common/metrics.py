@@ -28,6 +28,16 @@ GATED = Counter(
     "Evaluations that gave no signal, by reason. A sudden shift between reasons: look at the data.",
     ["reason"],
 )
+VOTES = Counter(
+    "heliograph_votes_total",
+    "Votes from outside, by whether they were taken (yes, no). Many no: a source votes on unknown symbols.",
+    ["taken"],
+)
+REQUESTS = Counter(
+    "heliograph_requests_total",
+    "Requests for votes from outside, by tier. Far more than votes: no source answers.",
+    ["tier"],
+)
 REASONS = Counter("heliograph_reasons_total", "Reasons published, by provider.", ["provider"])
 OUTCOMES = Counter("heliograph_outcomes_total", "Signals that ended, by result.", ["result"])
 CALIBRATED = Counter(

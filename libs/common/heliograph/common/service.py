@@ -1,5 +1,6 @@
 """What a service is to the platform: the shape that `shell.run` gives a process to."""
 
+from types import UnionType
 from typing import Any, Protocol
 
 import msgspec
@@ -33,13 +34,13 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
         name: what `handle` is told, e.g. `bars`.
         stream: the stream's name.
         subject: its filter, with `{shard}` in it, e.g. `input.bars.{shard}`.
-        event: the type that its messages must decode to.
+        event: the type, or the union of types, that its messages must decode to.
     """
 
     name: str
     stream: str
     subject: str
-    event: type[Event]
+    event: type[Event] | UnionType
 
 
 class ShardProcessor(Protocol):

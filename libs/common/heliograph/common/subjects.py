@@ -46,6 +46,26 @@ def bars(shard: int | str) -> str:
     return f"input.bars.{shard}"
 
 
+def votes(shard: int | str) -> str:
+    """Where votes from outside on symbols of a shard travel."""
+    return f"input.votes.{shard}"
+
+
+def tick(shard: int | str) -> str:
+    """Where event time is told to a shard."""
+    return f"input.tick.{shard}"
+
+
+def inputs(shard: int | str) -> str:
+    """Bars, votes and ticks of a shard, in the order of their sequence."""
+    return f"input.*.{shard}"
+
+
+def request(shard: int | str) -> str:
+    """Where a shard asks for votes."""
+    return f"request.{shard}"
+
+
 def signal(shard: int | str, symbol: str | None = None) -> str:
     """Where a shard's signals travel; all symbols without one."""
     return f"signal.{shard}.{'>' if symbol is None else encode_symbol(symbol)}"

@@ -1,9 +1,10 @@
-"""Running the service; with `--warm` only its kernel is compiled and kept on disk."""
+"""Running the service; with `--warm` only its kernels are compiled and kept on disk."""
 
 import sys
 
 from heliograph.common.shell import run
 from heliograph.consensus.engine import warm
+from heliograph.consensus.engine.sources import DEAR
 from heliograph.consensus.service import ConsensusService
 from heliograph.consensus.settings import ConsensusSettings
 
@@ -12,6 +13,7 @@ def main() -> None:
     """Run the service, or fill the kernel's cache."""
     if sys.argv[1:] == ["--warm"]:
         warm()
+        warm([DEAR["analysts"]])
         return
     run(ConsensusService, ConsensusSettings)
 

@@ -12,7 +12,7 @@ from heliograph.common.calibration import PERCENT, Calibration, Floats
 from heliograph.common.calibration_bucket import HISTORY, CalibrationBucket
 from heliograph.common.errors import UnavailableError
 from heliograph.common.events import Signal
-from heliograph.consensus.engine.engine import DIGITS
+from heliograph.consensus.engine.making import DIGITS
 
 DECIMALS = 2
 """Of a confidence."""

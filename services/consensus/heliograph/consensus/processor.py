@@ -10,7 +10,15 @@ from heliograph.common.bus import ATOMIC_LIMIT, Bus, Message
 from heliograph.common.checkpoint import Checkpoints
 from heliograph.common.clock import Clock
 from heliograph.common.errors import InputError, InvariantError, PoisonError
-from heliograph.common.events import BarBatch, Signal, encode, identity_sha256
+from heliograph.common.events import (
+    BarBatch,
+    Enrich,
+    Signal,
+    Tick,
+    VoteBatch,
+    encode,
+    identity_sha256,
+)
 from heliograph.common.service import Delivery
 from heliograph.consensus.calibration import Calibrator
 from heliograph.consensus.engine import Engine
@@ -24,7 +32,7 @@ PATIENCE = 3
 """Times the interval of checkpoints after which a shard that never rests is interrupted."""
 TAKEN, MADE, *GATES = COUNTS
 
-_bars = msgspec.json.Decoder(BarBatch)
+_input: msgspec.json.Decoder[BarBatch | VoteBatch | Tick] = msgspec.json.Decoder(BarBatch | VoteBatch | Tick)
 _signal = msgspec.json.Decoder(Signal)
 
 
@@ -56,6 +64,7 @@ class ConsensusProcessor:
         self._last: Signal | None = None
         self._last_seq = 0
         self._told: dict[str, int] = {}
+        self._votes = (0, 0)
         self._unsaved = 0
         self._settled = False
         self._saving = asyncio.Lock()
@@ -75,61 +84,84 @@ class ConsensusProcessor:
             self._last_seq = last.seq
         floor = await self._bus.ack_floor(INPUT, f"consensus-{self.shard}-bars")
         async for stored in self._bus.read(
-            INPUT, subjects.bars(self.shard), after=self.engine.seq, upto=floor
+            INPUT, subjects.inputs(self.shard), after=self.engine.seq, upto=floor
         ):
             self._take_again(stored.data, stored.seq)
         if self._last is not None:
             self.engine.head = self._last.sha256
-        self._told = self.engine.counts
+        self._told, self._votes = self.engine.counts, self.engine.votes
         self._settled = True
 
     def _take_again(self, data: bytes, seq: int) -> None:
         """Take a batch that was acknowledged: one that cannot be taken is in DEAD."""
         try:
-            self.engine.apply(_bars.decode(data), seq)
+            self._apply(_input.decode(data), seq)
         except (msgspec.DecodeError, InputError):
             return
         self._unsaved += 1
 
-    async def handle(self, source: str, batch: list[Delivery]) -> None:  # noqa: ARG002 - there is one source
-        """Take batches of bars; returns when their signals are in the stream.
+    def _apply(self, event: BarBatch | VoteBatch | Tick, seq: int) -> list[Signal]:
+        """What comes of an input.
 
         Raises:
-            PoisonError: a batch has an impossible interval or symbol.
+            InputError: it is impossible.
+        """
+        if isinstance(event, BarBatch):
+            return self.engine.apply(event, seq)
+        if isinstance(event, Tick):
+            return self.engine.apply_tick(event, seq)
+        self.engine.apply_votes(event, seq)
+        return []
+
+    async def handle(self, source: str, batch: list[Delivery]) -> None:  # noqa: ARG002 - there is one source
+        """Take bars, votes and ticks; returns when the signals and requests of them are in their streams.
+
+        Raises:
+            PoisonError: a batch has an impossible interval or symbol, or votes of an unknown source.
             FencedError: another member has written signals of this shard.
             UnavailableError: the signals are not known to be stored.
         """
         self._settled = False
         messages: list[Message] = []
+        requests: list[Enrich] = []
         for delivery in batch:
             if delivery.seq <= self.engine.seq:
                 continue
             started = self._clock.now_ns()
             head = self.engine.head
             try:
-                signals = self.engine.apply(delivery.event, delivery.seq)
+                signals = self._apply(delivery.event, delivery.seq)
             except InputError as error:
                 raise PoisonError(str(error)) from error
             self._unsaved += 1
             self.engine.head = head
-            chosen = self._sealed(self._unpublished(signals, delivery.event))
+            requests += self.engine.requests
+            chosen = self._sealed(self._unpublished(signals))
             messages += self._messages(chosen, delivery, started)
         for start in range(0, len(messages), ATOMIC_LIMIT):
             chunk = messages[start : start + ATOMIC_LIMIT]
             self._last_seq = await self._bus.append(chunk, last_seq=self._last_seq, guard=self._guard)
+        if requests:
+            await self._ask(requests)
         self._tell()
         self._settled = True
         self._handled_at = self._clock.monotonic()
 
-    def _unpublished(self, signals: Sequence[Signal], bars: BarBatch) -> Sequence[Signal]:
-        """Those of a batch's signals that come after the last one in the stream when the shard was opened."""
+    async def _ask(self, requests: Sequence[Enrich]) -> None:
+        """Publish requests; one that is made again has the id that it had, and is stored once."""
+        subject = subjects.request(self.shard)
+        await self._bus.publish([Message(subject=subject, data=encode(r), msg_id=r.id) for r in requests])
+        for request in requests:
+            metrics.REQUESTS.labels(str(request.tier)).inc()
+
+    def _unpublished(self, signals: Sequence[Signal]) -> Sequence[Signal]:
+        """Those of one input's signals that come after the last one in the stream at the shard's opening."""
         last = self._last
         if not signals or last is None or signals[0].input_seq > last.input_seq:
             return signals
         if signals[0].input_seq < last.input_seq:
             return []
-        position = bars.symbols.index(last.symbol)
-        return [signal for signal in signals if bars.symbols.index(signal.symbol) > position]
+        return signals[[signal.id for signal in signals].index(last.id) + 1 :]
 
     def _sealed(self, signals: Sequence[Signal]) -> list[Signal]:
         """The signals as they are published: calibrated, and chained to what was published before.
@@ -153,7 +185,7 @@ class ConsensusProcessor:
                 "heliograph.signal": signal.id,
                 "heliograph.symbol": signal.symbol,
                 "heliograph.shard": self.shard,
-                "messaging.batch.message_count": len(delivery.event.symbols),
+                "messaging.batch.message_count": len(getattr(delivery.event, "symbols", ())),
             }
             with telemetry.span(
                 "decide",
@@ -182,6 +214,10 @@ class ConsensusProcessor:
             if counts[reason] != self._told[reason]:
                 metrics.GATED.labels(reason).inc(counts[reason] - self._told[reason])
         self._told = counts
+        votes = self.engine.votes
+        for taken, now, before in zip(("yes", "no"), votes, self._votes, strict=True):
+            metrics.VOTES.labels(taken).inc(now - before)
+        self._votes = votes
 
     @property
     def due(self) -> bool:

@@ -11,7 +11,7 @@ import structlog
 from heliograph.common.calibration_bucket import CalibrationBucket
 from heliograph.common.checkpoint import Checkpoints
 from heliograph.common.errors import InvariantError
-from heliograph.common.events import BarBatch
+from heliograph.common.events import BarBatch, Tick, VoteBatch
 from heliograph.common.service import Context, Source
 from heliograph.consensus.calibration import CalibrationFollower, Calibrator
 from heliograph.consensus.engine import warm
@@ -27,7 +27,8 @@ class ConsensusService:
 
     name = "consensus"
     sources: tuple[Source, ...] = (
-        Source(name="bars", stream="INPUT", subject="input.bars.{shard}", event=BarBatch),
+        # One consumer for all three, since the order of the world is the sequence of the stream.
+        Source(name="bars", stream="INPUT", subject="input.*.{shard}", event=BarBatch | VoteBatch | Tick),
     )
     sharded = True
 
@@ -44,6 +45,9 @@ class ConsensusService:
         for warning in self._settings(context).table().warnings():
             await log.awarning(warning)
         await asyncio.to_thread(warm)
+        settings = self._settings(context)
+        if settings.chosen.others:
+            await asyncio.to_thread(warm, settings.chosen.others, settings.hours())
         self._checkpoints = Checkpoints(context.bus, self.name)
         follower = CalibrationFollower(CalibrationBucket(context.bus), self._calibrator)
         await follower.look()
@@ -87,6 +91,7 @@ class ConsensusService:
             "signals": counts[MADE],
             "gated": {reason: counts[reason] for reason in GATES},
             "symbols": sum(engine.symbols for engine in engines),
+            "waiting": sum(engine.waiting for engine in engines),
             "open": sum(engine.open_signals for engine in engines),
             "shards": sorted(self._processors),
             "calibrations": self._calibrator.versions,

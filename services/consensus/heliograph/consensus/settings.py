@@ -1,13 +1,17 @@
 """What the consensus service can be told."""
 
+from pathlib import Path
 from typing import Self
 
 from pydantic import Field, model_validator
 
 from heliograph.common.config import Settings
 from heliograph.common.errors import InputError
-from heliograph.consensus.engine import Engine, Rules, Weights
+from heliograph.consensus.catalogue import Chosen, choose
+from heliograph.consensus.engine import Engine, Hours, Rules, Weights
 from heliograph.consensus.engine.layout import SOURCES
+from heliograph.consensus.market import market_hours
+from heliograph.consensus.weight_files import read_weights
 
 
 class ConsensusSettings(Settings):
@@ -18,12 +22,21 @@ class ConsensusSettings(Settings):
     signals derive from it.
     """
 
-    sources: tuple[str, ...] = Field(SOURCES, description="the sources that have a vote")
+    sources: tuple[str, ...] = Field(
+        SOURCES, description="the sources that have a vote; also plug-ins, by entry point or module:attribute"
+    )
     strategy: str = Field("default", description="name of the weights, part of each signal's id")
     strategy_version: str = Field("2", description="version of the weights, part of each signal's id")
     weights: dict[str, dict[str, float]] = Field(
         {}, description="view → source → weight; others are defaults"
     )
+    weights_file: Path | None = Field(
+        None, description="weight set in place of `strategy`, `strategy_version` and `weights`"
+    )
+    challenger_file: Path | None = Field(
+        None, description="second weight set, given some symbols on some days"
+    )
+    rollout: float = Field(0.0, ge=0, le=1, description="share of symbols and days given to the challenger")
     rules: Rules = Rules()
     benchmark: str = Field(
         "",
@@ -42,13 +55,29 @@ class ConsensusSettings(Settings):
             raise ValueError(str(error)) from None
         return self
 
+    @property
+    def chosen(self) -> Chosen:
+        """The sources that are configured.
+
+        Raises:
+            InputError: one is unknown.
+        """
+        return choose(self.sources)
+
     def table(self) -> Weights:
         """The weights of the strategy.
 
         Raises:
             InputError: a name or a number is wrong.
         """
-        return Weights(name=self.strategy, version=self.strategy_version, views=self.weights)
+        plugins = self.chosen.plugins
+        if self.weights_file is not None:
+            return read_weights(self.weights_file, self.sources, plugins)
+        return Weights(name=self.strategy, version=self.strategy_version, views=self.weights, plugins=plugins)
+
+    def hours(self) -> Hours | None:
+        """The hours of the stock market, where a source minds them."""
+        return market_hours() if self.chosen.needs_hours else None
 
     def engine(self) -> Engine:
         """A new engine for a shard.
@@ -56,4 +85,15 @@ class ConsensusSettings(Settings):
         Raises:
             InputError: the weights do not fit the sources.
         """
-        return Engine(self.table(), self.rules, self.sources, benchmark=self.benchmark)
+        chosen = self.chosen
+        challenger = self.challenger_file
+        return Engine(
+            self.table(),
+            self.rules,
+            chosen.kernel,
+            benchmark=self.benchmark,
+            others=chosen.others,
+            hours=self.hours(),
+            challenger=read_weights(challenger, self.sources, chosen.plugins) if challenger else None,
+            rollout=self.rollout,
+        )

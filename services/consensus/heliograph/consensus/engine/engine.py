@@ -4,30 +4,31 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from heliograph.common.events import Action, BarBatch, Signal, Vote, identity_sha256
-from heliograph.common.ids import derive_id
+from heliograph.common.events import BarBatch, Enrich, Signal, Tick, Vote, VoteBatch
 from heliograph.common.intervals import interval_ns
 from heliograph.consensus.engine import snapshot
+from heliograph.consensus.engine.hours import Hours
 from heliograph.consensus.engine.kernel import step
 from heliograph.consensus.engine.layout import (
     ABSTAIN,
     COUNTS,
     DECISION,
     MINIMUM_BARS,
-    REGIMES,
     SOURCES,
     SWING,
     TABLE,
-    VIEWS,
     Decision,
+    Floats,
+    Integers,
 )
+from heliograph.consensus.engine.making import DIGITS, make_signal
+from heliograph.consensus.engine.others import Others
 from heliograph.consensus.engine.picture import SwingPicture, picture_of
 from heliograph.consensus.engine.rules import Rules
+from heliograph.consensus.engine.sources import OtherSource
 from heliograph.consensus.engine.state import State
-from heliograph.consensus.engine.weights import Weights
-
-DIGITS = 6
-"""Decimals of the shares that a signal tells beside its prices."""
+from heliograph.consensus.engine.waiting import absorb_and_judge, enrich_of, judge_rows
+from heliograph.consensus.engine.weights import Weights, check_rollout
 
 
 class Engine:
@@ -35,9 +36,20 @@ class Engine:
 
     Signals depend on the bars of their symbol alone: not on how bars come in batches, nor on how many shards
     there are; only `cause` and `input_seq` (of the batch) and `prev_sha256` (of the shard) tell of those.
+    With a benchmark they depend on its bars too, with sources from outside on their votes and on ticks.
+
+    Args:
+        weights: of the sources, with the strategy's name and version.
+        rules: the numbers of votes, gate and prices.
+        sources: those of the kernel that have a vote.
+        benchmark: symbol that the swing source takes strength over; none if empty.
+        others: sources besides them: plug-ins, and sources whose votes come from outside.
+        hours: of the stock market; needed where one of the others minds them.
+        challenger: a second strategy with the same sources, given some symbols on some days.
+        rollout: which share of them, 0–1.
 
     Raises:
-        InputError: the weights do not fit the sources.
+        InputError: the weights do not fit the sources, or an argument is wrong.
     """
 
     def __init__(
@@ -47,20 +59,33 @@ class Engine:
         sources: Sequence[str] = SOURCES,
         *,
         benchmark: str = "",
+        others: Sequence[OtherSource] = (),
+        hours: Hours | None = None,
+        challenger: Weights | None = None,
+        rollout: float = 0.0,
     ) -> None:
-        chosen = weights or Weights()
-        self._strategy = chosen.strategy
-        self.table = np.zeros(1, TABLE)
-        self.table["weights"] = chosen.table(sources)
-        self.rules = (rules or Rules()).record()
+        chosen = rules or Rules()
+        arms = [weights or Weights(), *([challenger] if challenger is not None else [])]
+        check_rollout(arms, rollout)
+        self._strategies = [arm.strategy for arm in arms]
+        self._others = Others(others, chosen, hours) if others else None
+        self.table = np.zeros(len(arms), TABLE)
+        for row, arm in zip(self.table, arms, strict=True):
+            found = arm.table(sources, {source.key: source.weight for source in others})
+            row["weights"] = found[:, : len(SOURCES)]
+            row["others"][:, : len(others)] = found[:, len(SOURCES) :]
+        self.table["rollout"] = rollout
+        self.rules = chosen.record()
         self.state = State()
         self._benchmark = benchmark
         self._place_benchmark()
         self._decisions = np.zeros(0, DECISION)
         self.seq = 0
-        """INPUT sequence of the newest batch taken."""
+        """INPUT sequence of the newest message taken."""
         self.head = ""
         """The sha256 of the newest signal."""
+        self.requests: list[Enrich] = []
+        """What the last message made it ask of sources outside."""
 
     @property
     def symbols(self) -> int:
@@ -73,12 +98,24 @@ class Engine:
         return int(np.count_nonzero(self.state.symbols["expires"]))
 
     @property
+    def waiting(self) -> int:
+        """How many decisions wait for votes from outside."""
+        return int(np.count_nonzero(self._others.pending["deadline"])) if self._others else 0
+
+    @property
+    def votes(self) -> tuple[int, int]:
+        """Votes from outside that were taken since the shard began, and those that were left out."""
+        return (self._others.votes, self._others.refused) if self._others else (0, 0)
+
+    @property
     def counts(self) -> dict[str, int]:
         """What became of every row since the shard began, as in `COUNTS`."""
         return dict(zip(COUNTS, self.state.counts.tolist(), strict=True))
 
     def apply(self, batch: BarBatch, seq: int) -> list[Signal]:
         """Take a batch and give the signals that come of it, in the order of its rows.
+
+        Decisions that were pending on its symbols fall first, and come first.
 
         Args:
             batch: bars; rows that are not newer than what is held, of another interval than the symbol's, or
@@ -89,11 +126,14 @@ class Engine:
             InputError: the interval or a symbol is not a possible one; nothing has changed.
         """
         length = interval_ns(batch.interval)
-        state = self.state
-        rows = state.rows_of(batch.symbols)
+        rows = self.state.rows_of(batch.symbols)
         bars = np.array((batch.open, batch.high, batch.low, batch.close, batch.volume), np.float64)
-        if len(self._decisions) <= len(rows):
-            self._decisions = np.zeros(2 * len(rows) + 1, DECISION)
+        self.seq = seq
+        self.requests = []
+        self._make_room(len(rows))
+        if self._others is not None:
+            return self._apply_with_others(batch, length, rows, bars)
+        state = self.state
         count = step(
             state.symbols,
             rows,
@@ -105,73 +145,103 @@ class Engine:
             self._decisions,
             state.counts,
         )
-        self.seq = seq
-        decisions = [Decision(*fields) for fields in self._decisions[:count].tolist()]
-        return [self._signal(batch, int(rows[made.position]), made) for made in decisions]
+        return self._signals(batch.id, rows, count)
 
-    def _signal(self, batch: BarBatch, row: int, made: Decision) -> Signal:
-        """The next signal of the shard's chain."""
-        symbol = batch.symbols[made.position]
-        action: Action = "BUY" if made.side > 0 else "SELL"
-        ts = batch.ts + interval_ns(batch.interval)
-        confidence = round(made.raw, 2)
-        identity = derive_id("signal", symbol, action, self._strategy, batch.interval, batch.ts)
-        votes = self._votes(row, made, ts)
-        previous = self.head
-        self.head = identity_sha256(
-            id=identity,
-            symbol=symbol,
-            action=action,
-            entry=made.entry,
-            target=made.target,
-            stop=made.stop,
-            confidence=confidence,
-            strategy=self._strategy,
-            ts=ts,
+    def apply_votes(self, batch: VoteBatch, seq: int) -> None:
+        """Take votes from outside. Decisions fall at the next tick or bar, so their order does not matter.
+
+        Votes on symbols without bars, of a source that is not configured, and impossible ones are left out
+        and counted.
+
+        Raises:
+            InputError: there is no such source, or it is computed from bars; nothing has changed.
+        """
+        if self._others is None:
+            Others.check_unconfigured(batch.source)
+        else:
+            self._others.grow(self.state)
+            self._others.hear(batch, self.state)
+        self.seq = seq
+        self.requests = []
+
+    def apply_tick(self, tick: Tick, seq: int) -> list[Signal]:
+        """Let event time reach a tick: look at each pending decision, and let those fall that are due."""
+        self.seq = seq
+        self.requests = []
+        if self._others is None:
+            return []
+        rows = np.flatnonzero(self._others.pending["deadline"] > 0)
+        self._make_room(len(rows))
+        return self._judge(tick.id, rows, np.ones(len(rows), np.int64), tick.ts)
+
+    def _apply_with_others(self, batch: BarBatch, length: int, rows: Integers, bars: Floats) -> list[Signal]:
+        """As `apply`, where other sources have a say."""
+        if self._others is None:
+            return []
+        made: list[Signal] = []
+        for chosen, now in absorb_and_judge(
+            self.state, self._others, rows, bars, batch, length, self.rules, self.table
+        ):
+            made += self._judge(batch.id, rows, chosen, now)
+        return made
+
+    def _judge(self, cause: str, rows: Integers, chosen: Integers, now: int) -> list[Signal]:
+        """Decide on the chosen rows, or ask."""
+        if self._others is None:
+            return []
+        count, asked = judge_rows(
+            self.state, self._others, rows, chosen, now, self.rules, self.table, self._decisions
         )
-        win = confidence / 100.0
-        reward = abs(made.target - made.entry) / abs(made.entry - made.stop)
-        return Signal(
-            id=identity,
-            cause=batch.id,
-            ts=ts,
-            symbol=symbol,
-            action=action,
-            entry=made.entry,
-            stop=made.stop,
-            target=made.target,
-            confidence=confidence,
-            raw_confidence=confidence,
-            regime=REGIMES[made.regime],
-            view=VIEWS[made.view],
-            votes=votes,
-            sources=[vote.source for vote in votes],
-            agreement=round(made.agreement, DIGITS),
-            expected_r=round(win * reward - (1.0 - win), DIGITS),
-            strategy=self._strategy,
-            interval=batch.interval,
-            bar_ts=batch.ts,
-            expires=made.expires,
-            input_seq=self.seq,
-            sha256=self.head,
-            prev_sha256=previous,
+        self.requests += [enrich_of(cause, self.state, int(rows[one["position"]]), one) for one in asked]
+        return self._signals(cause, rows, count)
+
+    def _make_room(self, rows: int) -> None:
+        if len(self._decisions) <= rows:
+            self._decisions = np.zeros(2 * rows + 1, DECISION)
+
+    def _signals(self, cause: str, rows: Integers, count: int) -> list[Signal]:
+        """The signals of the first `count` decisions, as the next ones of the shard's chain."""
+        made = [Decision(*fields) for fields in self._decisions[:count].tolist()]
+        return [self._signal(cause, int(rows[one.position]), one) for one in made]
+
+    def _signal(self, cause: str, row: int, made: Decision) -> Signal:
+        record = self.state.symbols[row]
+        bar_ts, length = int(record["last_ts"]), int(record["interval_ns"])
+        signal = make_signal(
+            made,
+            self._votes(row, made, bar_ts + length),
+            cause=cause,
+            symbol=self.state.names[row],
+            bar_ts=bar_ts,
+            interval_ns=length,
+            strategy=self._strategies[made.arm],
+            seq=self.seq,
+            previous=self.head,
         )
+        self.head = signal.sha256
+        return signal
 
     def _votes(self, row: int, made: Decision, ts: int) -> list[Vote]:
         """The votes that were weighed."""
-        weights = self.table["weights"][0, made.view].tolist()
+        weights = self.table["weights"][made.arm, made.view].tolist()
         symbols = self.state.symbols
         cells = [symbols[name][row].tolist() for name in ("direction", "confidence", "voted_at")]
+        found = [
+            (source, weight, direction, confidence, time)
+            for source, weight, direction, confidence, time in zip(SOURCES, weights, *cells, strict=True)
+            if weight > 0 and direction != ABSTAIN
+        ]
+        if self._others is not None:
+            found += self._others.votes_of(row, self.table["others"][made.arm, made.view], ts)
         return [
             Vote(
                 source=source,
                 direction=direction,
                 confidence=confidence,
                 weight=round(weight / made.voted, DIGITS),
-                age_ns=ts - time,
+                age_ns=max(0, ts - time),
             )
-            for source, weight, direction, confidence, time in zip(SOURCES, weights, *cells, strict=True)
-            if weight > 0 and direction != ABSTAIN
+            for source, weight, direction, confidence, time in found
         ]
 
     def _place_benchmark(self) -> None:
@@ -190,20 +260,22 @@ class Engine:
 
     def snapshot(self) -> bytes:
         """Everything it knows; the same bytes for the same state."""
-        return snapshot.pack(self.state, self.seq, self.head)
+        return snapshot.pack(self.state, self.seq, self.head, self._others)
 
     def restore(self, data: bytes) -> None:
         """Go on from a snapshot as if never stopped.
 
+        Of other sources than are configured now nothing is taken over, and no decision that was pending.
+
         Raises:
             InputError: the snapshot is damaged, or of another version; nothing has changed.
         """
-        self.state, self.seq, self.head = snapshot.unpack(data)
+        self.state, self.seq, self.head = snapshot.unpack(data, self._others)
         self._place_benchmark()
 
 
-def warm() -> None:
-    """Compile the kernel, or load it from disk, by its first bar."""
+def warm(others: Sequence[OtherSource] = (), hours: Hours | None = None) -> None:
+    """Compile the kernel, or load it from disk, by its first bar; with others also the parts for them."""
     bar = BarBatch(
         id="",
         ts=0,
@@ -216,4 +288,4 @@ def warm() -> None:
         volume=[1],
         source="",
     )
-    Engine().apply(bar, 0)
+    Engine(others=others, hours=hours).apply(bar, 0)

@@ -3,11 +3,13 @@
 import math
 
 from heliograph.common import outcomes
+from heliograph.consensus.engine.arms import arm_of
 from heliograph.consensus.engine.compilation import compiled, compiled_on_disk
 from heliograph.consensus.engine.consensus import weigh
 from heliograph.consensus.engine.frames import DAY, absorb_frames, clock_of
 from heliograph.consensus.engine.indicators import absorb, change_over, rsi, spread
 from heliograph.consensus.engine.layout import (
+    ARMS,
     BAD_BAR,
     BARS,
     MINIMUM_BARS,
@@ -78,11 +80,11 @@ def close_held(
 
     Their R multiples are the prior of the symbol's next swings.
     """
-    for column in range(2):
+    for column in range(2 * ARMS):
         expires = symbol.expires[column]
         if expires == 0:
             continue
-        side = 1 - 2 * column
+        side = 1 - 2 * (column % 2)
         stop, target = symbol.stop[column], symbol.target[column]
         result, leaving = close_by_bar(
             side, stop, target, expires, bar_ts, closed_at, open_, high, low, close
@@ -134,16 +136,30 @@ def surroundings(symbol: Symbol, sma_20: float, sma_50: float, rules: Rules) -> 
 
 @compiled
 def decide(
-    symbol: Symbol, regime: int, view: int, time: int, rules: Rules, table: Table, decision: Decision
+    symbol: Symbol,
+    found: tuple[int, int, float, float, float],
+    setting: tuple[int, int, int],
+    time: int,
+    rules: Rules,
+    decision: Decision,
 ) -> int:
-    """Weigh the votes on a symbol; where they pass, fill `decision` and hold the signal. What came of it."""
-    verdict, side, raw, agreement, voted = weigh(symbol, view, multiplier_of(regime, rules), rules, table)
+    """Where a verdict is to signal and nothing stands against it: fill `decision`, hold the signal.
+
+    Args:
+        found: as `verdict_of` gives it; `setting` arm, regime and view.
+        time: close of the bar.
+
+    Returns:
+        What came of it, a number of COUNTS.
+    """
+    verdict, side, raw, agreement, voted = found
     if verdict != SIGNALS:
         return verdict
+    arm, regime, view = setting
     by_swing, entry, stop, target = prices_of(symbol, side, rules)
     if not tradable(side, entry, stop, target):
         return PRICE
-    column = (1 - side) // 2
+    column = 2 * arm + (1 - side) // 2
     if symbol.expires[column] != 0:
         return OPEN_ALREADY
     days = rules.swing_expiry_days if by_swing and symbol.interval_ns < DAY else rules.expiry_days
@@ -162,7 +178,35 @@ def decide(
     decision.voted = voted
     decision.regime = regime
     decision.view = view
+    decision.arm = arm
     return SIGNALS
+
+
+@compiled
+def averages_of(symbol: Symbol) -> tuple[float, float]:
+    """SMA20, and SMA50 or NaN while there are too few bars."""
+    return (
+        symbol.close_sum_20 / 20.0,
+        symbol.close_sum_50 / 50.0 if symbol.bars >= MINIMUM_BARS[TREND] else math.nan,
+    )
+
+
+@compiled
+def take(
+    symbol: Symbol,
+    benchmark: Symbol,
+    bar: tuple[float, float, float, float, float],
+    clock: tuple[int, int, bool, bool],
+    closed_at: int,
+    rules: Rules,
+) -> tuple[float, float]:
+    """Take a bar (open, high, low, close, volume) that is not refused, and vote. SMA20 and SMA50."""
+    _, high, low, close, volume = bar
+    absorb_frames(symbol, clock, close, rules)
+    absorb(symbol, high, low, close, volume)
+    sma_20, sma_50 = averages_of(symbol)
+    cast_from_bars(symbol, benchmark, sma_20, sma_50, volume, closed_at, rules)
+    return sma_20, sma_50
 
 
 @compiled_on_disk
@@ -185,7 +229,7 @@ def step(
         bars: open, high, low, close, volume, shape (5, n).
         bar_ts: start of the bars, nanoseconds; `interval_ns` their length.
         rule: the rules, shape (1,).
-        weights: of the layout TABLE, shape (1,).
+        weights: of the layout TABLE, shape (1,), or (2,) where a second strategy runs beside the first.
         decisions: receives the rows that pass, shape (at least n,).
         counts: what became of each row is added here, as in COUNTS.
 
@@ -193,7 +237,7 @@ def step(
         How many decisions were made.
     """
     rules: Rules = rule[0]
-    table: Table = weights[0]
+    first: Table = weights[0]
     closed_at = bar_ts + interval_ns
     clock = clock_of(interval_ns, bar_ts)
     made = 0
@@ -208,14 +252,13 @@ def step(
         symbol.last_ts = bar_ts
         symbol.interval_ns = interval_ns
         close_held(symbol, bar_ts, closed_at, open_, high, low, close)
-        absorb_frames(symbol, clock, close, rules)
-        absorb(symbol, high, low, close, volume)
-        sma_20 = symbol.close_sum_20 / 20.0
-        sma_50 = symbol.close_sum_50 / 50.0 if symbol.bars >= MINIMUM_BARS[TREND] else math.nan
-        other: Symbol = symbols[table.benchmark] if table.benchmark >= 0 else symbol
-        cast_from_bars(symbol, other, sma_20, sma_50, volume, closed_at, rules)
+        benchmark: Symbol = symbols[first.benchmark] if first.benchmark >= 0 else symbol
+        bar = (open_, high, low, close, volume)
+        sma_20, sma_50 = take(symbol, benchmark, bar, clock, closed_at, rules)
         regime, view = surroundings(symbol, sma_20, sma_50, rules)
-        verdict = decide(symbol, regime, view, closed_at, rules, table, decisions[made])
+        arm = arm_of(symbol.key, bar_ts, weights)
+        found = weigh(symbol, view, multiplier_of(regime, rules), rules, weights[arm])
+        verdict = decide(symbol, found, (arm, regime, view), closed_at, rules, decisions[made])
         counts[verdict] += 1
         if verdict == SIGNALS:
             decisions[made].position = position

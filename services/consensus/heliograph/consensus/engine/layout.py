@@ -33,7 +33,13 @@ SOURCES: Final = ("trend", "technical", "swing")
 MINIMUM_BARS: Final = (50, 35, 60)
 """Bars from which each source is eligible."""
 ABSTAIN: Final = 2
-"""In place of a direction: the source has said nothing."""
+"""In place of a direction: the source cannot say."""
+UNHEARD: Final = 3
+"""In place of a direction: the source has not been heard."""
+OTHERS: Final = 16
+"""Sources besides SOURCES that there is room for: plug-ins, and those whose votes come from outside."""
+ARMS: Final = 2
+"""Strategies that may run beside each other on the same bars."""
 
 UNKNOWN: Final = 0
 CRISIS: Final = 1
@@ -80,6 +86,7 @@ class Symbol:
     """All that is known of one symbol (prices in quote currency, returns as fractions); zero at first.
 
     Attributes:
+        key: hash of its name, which gives it to an arm.
         bars: taken so far.
         last_ts: start of the newest one, nanoseconds; `interval_ns` the length of all of them.
         close: of the newest bar.
@@ -97,10 +104,11 @@ class Symbol:
         outcomes: signals that have ended, `outcome_r` the sum of their R.
         direction: the row of the vote matrix: −1, 0, +1 or ABSTAIN of each source's newest word.
         confidence: 0–1 of each source; `voted_at` its event time, nanoseconds.
-        expires: of the signals under way, one a side (0 BUY, 1 SELL); 0 where there is none.
+        expires: of the signals under way, two an arm (BUY, SELL); 0 where there is none.
         entry: of those signals; `stop`, `target` likewise.
     """
 
+    key: int
     bars: int
     last_ts: int
     interval_ns: int
@@ -123,10 +131,10 @@ class Symbol:
     direction: Annotated[Integers, len(SOURCES)]
     confidence: Annotated[Floats, len(SOURCES)]
     voted_at: Annotated[Integers, len(SOURCES)]
-    expires: Annotated[Integers, 2]
-    entry: Annotated[Floats, 2]
-    stop: Annotated[Floats, 2]
-    target: Annotated[Floats, 2]
+    expires: Annotated[Integers, 2 * ARMS]
+    entry: Annotated[Floats, 2 * ARMS]
+    stop: Annotated[Floats, 2 * ARMS]
+    target: Annotated[Floats, 2 * ARMS]
     outcomes: int
     outcome_r: float
     frame_period: Annotated[Integers, FRAMES]
@@ -145,12 +153,72 @@ class Table:
     """What a strategy is besides its rules.
 
     Attributes:
-        weights: of the sources by view, normalised to 1 over the configured ones in each.
+        weights: of SOURCES by view, normalised to 1 over all configured sources in each; `others` of the
+            others in their order.
         benchmark: row of the symbol that strength is relative to; −1 without one.
+        rollout: share of symbols and days that this strategy is given in place of the first, 0–1.
     """
 
     weights: Annotated[Floats, len(VIEWS), len(SOURCES)]
+    others: Annotated[Floats, len(VIEWS), OTHERS]
     benchmark: int
+    rollout: float
+
+
+class Seat:
+    """What the kernel must know of one of the other sources.
+
+    Attributes:
+        tier: in which its votes are asked for, the cheapest first; 0 where it is never asked.
+        fresh_ns: age at the close of the bar up to which a vote counts.
+        off_hours: what its weight is multiplied by while the stock market is closed.
+    """
+
+    tier: int
+    fresh_ns: int
+    off_hours: float
+
+
+class Heard:
+    """A cell of the vote matrix of the other sources: what counts, and what has come after it.
+
+    Attributes:
+        direction: −1, 0, +1, ABSTAIN or UNHEARD; `confidence` 0–1, `observed` event time in nanoseconds.
+        next_direction: what is taken over at the next evaluation that may; likewise.
+    """
+
+    direction: int
+    confidence: float
+    observed: int
+    next_direction: int
+    next_confidence: float
+    next_observed: int
+
+
+class Pending:
+    """How far the decision on a symbol's newest bar is.
+
+    Attributes:
+        deadline: event time at which it falls; 0 where there is none to be made.
+        tier: that has been asked; 0 for none yet.
+        eligible: bit n for the n-th other source; `open` 1 where the stock market was open in that bar.
+        closed_by: start of the bar that has ended signals before it was absorbed.
+    """
+
+    deadline: int
+    tier: int
+    eligible: int
+    open: int
+    closed_by: int
+
+
+class Asked:
+    """A request that came of a row: the sources of `tier` may yet carry it over the gate (bound, 0–100)."""
+
+    position: int
+    tier: int
+    deadline: int
+    bound: float
 
 
 class Decision(msgspec.Struct):
@@ -162,6 +230,7 @@ class Decision(msgspec.Struct):
         raw: strength of the consensus, 0–100.
         agreement: share of the voting weight on the signal's side, 0–1.
         voted: weight of the sources that voted, 0–1; `regime` and `view` are numbers of REGIMES and VIEWS.
+        arm: the strategy that decided.
     """
 
     position: int
@@ -175,6 +244,7 @@ class Decision(msgspec.Struct):
     voted: float
     regime: int
     view: int
+    arm: int
 
 
 def layout_of(record: type) -> np.dtype[np.void]:
@@ -188,4 +258,8 @@ def layout_of(record: type) -> np.dtype[np.void]:
 
 SYMBOL = layout_of(Symbol)
 TABLE = layout_of(Table)
+SEAT = layout_of(Seat)
+HEARD = layout_of(Heard)
+PENDING = layout_of(Pending)
+ASKED = layout_of(Asked)
 DECISION = layout_of(Decision)

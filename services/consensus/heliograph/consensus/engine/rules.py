@@ -74,6 +74,12 @@ class Rules(BaseModel):
     quorum: float = Field(0.5, ge=0, le=1, description="share of the eligible weight that must have voted")
     raw_cap: float = Field(98, gt=0, le=100)
     gate: float = Field(75, ge=0, le=100)
+    wait_s: float = Field(
+        30, gt=0, le=86_400, description="for votes from outside, event time from the close"
+    )
+    early_exit: bool = Field(default=True, description="ask no more once nothing can carry it over the gate")
+    partial_exit: float = Field(0, ge=0, le=100, description="raw without votes from outside; loses signals")
+    continue_exit: float = Field(0, ge=0, le=100, description="raw after each tier asked; loses signals")
 
     stop: float = Field(0.03, gt=0, lt=1, description="distance of the stop as a fraction of the entry")
     target: float = Field(0.05, gt=0, lt=1)

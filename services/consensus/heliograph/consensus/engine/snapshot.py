@@ -9,11 +9,12 @@ import msgspec
 import numpy as np
 
 from heliograph.common.errors import InputError
-from heliograph.consensus.engine.layout import COUNTS, SOURCES, SYMBOL
+from heliograph.consensus.engine.layout import COUNTS, HEARD, PENDING, SOURCES, SYMBOL
+from heliograph.consensus.engine.others import Others
 from heliograph.consensus.engine.state import INITIAL_ROWS, State
 
 MAGIC = b"HELIOGRAPH-CONSENSUS"
-VERSION = 2
+VERSION = 3
 """Goes up with every change of `layout`, or of what its fields mean."""
 HEADER = len(MAGIC) + 2 + hashlib.sha256().digest_size
 
@@ -27,14 +28,26 @@ class Content(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     names: list[str]
     counts: list[int]
     symbols: bytes
+    others: "OthersContent | None" = None
+
+
+class OthersContent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is held of the other sources, by columns."""
+
+    keys: list[str]
+    last: list[int]
+    votes: int
+    refused: int
+    heard: bytes
+    pending: bytes
 
 
 def layout_name() -> str:
     """The records and columns that this program keeps, in words."""
-    return repr((SYMBOL.descr, SOURCES, COUNTS))
+    return repr((SYMBOL.descr, SOURCES, COUNTS, HEARD.descr, PENDING.descr))
 
 
-def pack(state: State, seq: int, head: str) -> bytes:
+def pack(state: State, seq: int, head: str, others: Others | None = None) -> bytes:
     """The state after the INPUT message `seq`, `head` being the sha256 of the shard's last signal."""
     body = msgspec.msgpack.encode(
         Content(
@@ -44,13 +57,50 @@ def pack(state: State, seq: int, head: str) -> bytes:
             names=state.names,
             counts=state.counts.tolist(),
             symbols=state.symbols[: len(state.names)].tobytes(),
+            others=_pack_others(others, state) if others is not None else None,
         )
     )
     return MAGIC + VERSION.to_bytes(2, "big") + hashlib.sha256(body).digest() + body
 
 
-def unpack(data: bytes) -> tuple[State, int, str]:
-    """The state, the sequence and the head of a snapshot.
+def _pack_others(others: Others, state: State) -> OthersContent:
+    others.grow(state)
+    used = len(state.names)
+    return OthersContent(
+        keys=others.keys,
+        last=others.last.tolist(),
+        votes=others.votes,
+        refused=others.refused,
+        heard=others.heard[:used].tobytes(),
+        pending=others.pending[:used].tobytes(),
+    )
+
+
+def _unpack_others(content: OthersContent, others: Others, state: State) -> None:
+    """Fill the other sources, which know nothing yet: those that are still configured.
+
+    Raises:
+        InputError: the parts do not fit.
+    """
+    rows, columns = len(state.names), len(content.keys)
+    sizes = rows * columns * HEARD.itemsize, rows * PENDING.itemsize
+    if (len(content.heard), len(content.pending)) != sizes or len(content.last) != columns:
+        raise InputError(f"snapshot: other sources of {len(content.heard)} bytes, expected {sizes[0]}")
+    others.clear()
+    others.grow(state)
+    heard = np.frombuffer(content.heard, HEARD).reshape(rows, columns)
+    for column, key in enumerate(content.keys):
+        if key in others.keys:
+            place = others.keys.index(key)
+            others.heard[:rows, place] = heard[:, column]
+            others.last[place] = content.last[column]
+    if content.keys == others.keys:
+        others.pending[:rows] = np.frombuffer(content.pending, PENDING)
+    others.votes, others.refused = content.votes, content.refused
+
+
+def unpack(data: bytes, others: Others | None = None) -> tuple[State, int, str]:
+    """The state, the sequence and the head of a snapshot; what it has of `others` is put into them.
 
     Raises:
         InputError: it is damaged, or of another version or layout.
@@ -67,6 +117,11 @@ def unpack(data: bytes) -> tuple[State, int, str]:
         raise InputError(f"snapshot: {len(content.symbols)} bytes of symbols, expected {used.nbytes}")
     used[...] = np.frombuffer(content.symbols, SYMBOL)
     state.counts[:] = content.counts
+    if others is not None:
+        if content.others is not None:
+            _unpack_others(content.others, others, state)
+        else:
+            others.clear()
     return state, content.seq, content.head
 
 

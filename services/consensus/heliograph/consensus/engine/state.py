@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from heliograph.common.shards import fnv1a_32
 from heliograph.common.subjects import check_symbol
 from heliograph.consensus.engine.layout import (
     ABSTAIN,
@@ -70,6 +71,8 @@ class State:
             self.names.append(symbol)
         while len(self.names) > len(self.symbols):
             self.symbols = np.concatenate((self.symbols, blank(len(self.symbols))))
+        for symbol in new:
+            self.symbols["key"][self._rows[symbol]] = fnv1a_32(symbol.encode())
 
 
 def blank(count: int) -> Records:

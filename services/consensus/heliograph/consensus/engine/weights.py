@@ -11,6 +11,7 @@ from heliograph.common.errors import InputError
 from heliograph.consensus.engine.layout import SOURCES, VIEWS, Floats
 
 SUM_TOLERANCE = 0.05
+EVERY = 1.0
 KNOWN = ("trend", "technical", "swing", "pattern", "sentiment", "research", "models", "analysts")
 """Every source that a table may name, so that a misspelt one is found."""
 _NAME = re.compile(r"[a-z0-9_.-]{1,32}")
@@ -29,6 +30,8 @@ DEFAULT_VIEWS: dict[str, dict[str, float]] = {
 class Weights(msgspec.Struct, frozen=True, kw_only=True):
     """A named and versioned table of weights: view → source → weight (at least 0).
 
+    `plugins` are the keys of sources that are not the project's own and that the table may name.
+
     A view that is not named has the default weights. The table may name sources that are not configured;
     `table` takes the configured ones and normalises them.
 
@@ -39,6 +42,7 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True):
     name: str = "default"
     version: str = "2"
     views: Mapping[str, Mapping[str, float]] = {}
+    plugins: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for field in ("name", "version"):
@@ -48,8 +52,9 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True):
             if view not in VIEWS:
                 raise InputError(f"weights: {view!r} is not one of {', '.join(VIEWS)}")
             for source, weight in row.items():
-                if source not in KNOWN:
-                    raise InputError(f"weights.{view}: {source!r} is not one of {', '.join(KNOWN)}")
+                if source not in KNOWN and source not in self.plugins:
+                    known = ", ".join((*KNOWN, *self.plugins))
+                    raise InputError(f"weights.{view}: {source!r} is not one of {known}")
                 if not (math.isfinite(weight) and weight >= 0):
                     raise InputError(f"weights.{view}.{source}: {weight!r}, expected a number of at least 0")
 
@@ -58,26 +63,34 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True):
         """Name and version, as signals carry them."""
         return f"{self.name}@{self.version}"
 
-    def table(self, configured: Sequence[str]) -> Floats:
-        """Weights normalised to 1 over the configured sources; shape (views, sources), 0 for the others.
+    def table(self, configured: Sequence[str], others: Mapping[str, float] | None = None) -> Floats:
+        """Weights normalised to 1 over the configured sources.
+
+        Args:
+            configured: some of SOURCES.
+            others: sources besides them, with their weights in views that do not name them.
+
+        Returns:
+            Shape (views, SOURCES and then the others), 0 for those that are not configured.
 
         Raises:
             InputError: no source is configured, one is unknown, or a view leaves all of them without weight.
         """
+        columns = (*SOURCES, *(others or ()))
         unknown = sorted(set(configured) - set(SOURCES))
-        if unknown or not configured:
+        if unknown or not (configured or others):
             raise InputError(
-                f"sources: {', '.join(unknown) or 'none'}, expected some of {', '.join(SOURCES)}"
+                f"sources: {', '.join(unknown) or 'none'}, expected some of {', '.join(columns)}"
             )
-        found = np.zeros((len(VIEWS), len(SOURCES)))
+        found = np.zeros((len(VIEWS), len(columns)))
         for number, view in enumerate(VIEWS):
-            row = self.views.get(view, DEFAULT_VIEWS[view])
-            chosen = {source: row.get(source, 0.0) for source in configured}
+            row = {**(others or {}), **self.views.get(view, DEFAULT_VIEWS[view])}
+            chosen = {source: row.get(source, 0.0) for source in (*configured, *(others or ()))}
             total = math.fsum(chosen.values())
             if total <= 0:
                 raise InputError(f"weights.{view}: no weight for {', '.join(chosen)}, expected a sum above 0")
             for source, weight in chosen.items():
-                found[number, SOURCES.index(source)] = weight / total
+                found[number, columns.index(source)] = weight / total
         return found
 
     def warnings(self) -> list[str]:
@@ -88,3 +101,20 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True):
             for view, total in sums.items()
             if abs(total - 1) > SUM_TOLERANCE
         ]
+
+
+def check_rollout(arms: Sequence[Weights], rollout: float) -> None:
+    """Refuse a share of symbols and days, or a second strategy, that cannot be.
+
+    Raises:
+        InputError: the share is none, has no strategy to go to, or the two cannot be told apart.
+    """
+    if not 0.0 <= rollout <= EVERY:
+        raise InputError(f"rollout: {rollout!r}, expected 0 to 1")
+    if rollout > 0.0 and len(arms) == 1:
+        raise InputError(f"rollout: {rollout!r} without a challenger, expected 0")
+    names = [arm.strategy for arm in arms]
+    if len(set(names)) < len(names):
+        raise InputError(
+            f"challenger: {names[0]!r} like the strategy itself, expected another name or version"
+        )

@@ -1,0 +1,221 @@
+"""The votes of the other sources of a shard, and the state of the decisions that wait for them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from heliograph.common.clock import NANOSECONDS
+from heliograph.common.errors import InputError, InvariantError
+from heliograph.common.events import BarBatch, VoteBatch
+from heliograph.consensus.engine.columns import Columns
+from heliograph.consensus.engine.hours import Hours
+from heliograph.consensus.engine.layout import (
+    ABSTAIN,
+    HEARD,
+    PENDING,
+    SEAT,
+    UNHEARD,
+    Floats,
+    Integers,
+    Records,
+)
+from heliograph.consensus.engine.rules import Rules
+from heliograph.consensus.engine.sources import CheapSource, DearSource, OtherSource, When, is_crypto
+from heliograph.consensus.engine.state import State
+from heliograph.consensus.engine.votes import EXACT
+from heliograph.consensus.engine.weights import KNOWN
+
+NEVER = -(1 << 62)
+DIRECTIONS = (-1, 0, 1, ABSTAIN)
+PERCENT = 100.0
+
+
+class Others:
+    """The other sources of a shard.
+
+    Attributes:
+        heard: the vote matrix, of HEARD, shape (capacity, sources), a row for each of the state's.
+        pending: of PENDING, shape (capacity,).
+        last: event time of the newest batch of votes of each source, shape (sources,).
+        votes: how many were taken; `refused` how many were of no symbol here, or no possible votes.
+    """
+
+    def __init__(self, sources: Sequence[OtherSource], rules: Rules, hours: Hours | None) -> None:
+        self.sources = tuple(sources)
+        self.keys = [source.key for source in self.sources]
+        self._floor, self._cap = rules.floor / PERCENT, rules.cap / PERCENT
+        self._hours = hours
+        self.seats = np.zeros(len(self.sources), SEAT)
+        self.seats["off_hours"] = 1.0
+        for place, source in enumerate(self.sources):
+            if isinstance(source, DearSource):
+                self.seats[place] = (
+                    source.tier if source.asked else 0,
+                    int(source.fresh_s * NANOSECONDS),
+                    source.off_hours,
+                )
+        if hours is None and any(isinstance(s, DearSource) and s.needs_hours for s in self.sources):
+            raise InputError(f"hours: none, expected those of the stock market for {', '.join(self.keys)}")
+        self.clear()
+
+    def clear(self) -> None:
+        """Know nothing."""
+        self.last: Integers = np.full(len(self.sources), NEVER, np.int64)
+        self.votes = 0
+        self.refused = 0
+        self.heard = self._unheard(0)
+        self.pending = np.zeros(0, PENDING)
+        self._crypto = np.zeros(0, np.bool_)
+
+    def _unheard(self, rows: int) -> Records:
+        found = np.zeros((rows, len(self.sources)), HEARD)
+        found["direction"] = found["next_direction"] = UNHEARD
+        return found
+
+    def grow(self, state: State) -> None:
+        """Have a row for each of the state's."""
+        more = len(state.symbols) - len(self.pending)
+        if more > 0:
+            self.heard = np.concatenate((self.heard, self._unheard(more)))
+            self.pending = np.concatenate((self.pending, np.zeros(more, PENDING)))
+        if len(state.names) > len(self._crypto):
+            fresh = [is_crypto(name) for name in state.names[len(self._crypto) :]]
+            self._crypto = np.concatenate((self._crypto, np.array(fresh, np.bool_)))
+
+    def hear(self, batch: VoteBatch, state: State) -> None:
+        """Take votes from outside; they count from the next evaluation on.
+
+        Of several of one source for a symbol the latest observed counts, of those the greater direction, then
+        the greater confidence: the order in which they came between two evaluations is of no account.
+
+        Raises:
+            InputError: the source is computed from bars, or unknown; nothing has changed.
+        """
+        if batch.source not in self.keys:
+            if batch.source in KNOWN:
+                self.refused += len(batch.symbols)
+                return
+            known = ", ".join(dict.fromkeys((*KNOWN, *self.keys)))
+            raise InputError(f"source: {batch.source!r}, expected one of {known}")
+        place = self.keys.index(batch.source)
+        if isinstance(self.sources[place], CheapSource):
+            raise InputError(f"source: {batch.source!r} is computed from bars here, expected no votes of it")
+        self.last[place] = max(self.last[place], batch.ts)
+        for symbol, direction, confidence, observed in zip(
+            batch.symbols, batch.direction, batch.confidence, batch.observed, strict=True
+        ):
+            row = state.row_of(symbol)
+            if row is None or direction not in DIRECTIONS or not 0.0 <= confidence <= 1.0:
+                self.refused += 1
+                continue
+            self.votes += 1
+            self._put(row, place, self._ballot(direction, confidence), observed)
+
+    @staticmethod
+    def check_unconfigured(source: str) -> None:
+        """Refuse a source that nobody knows, where none is configured.
+
+        Raises:
+            InputError: there is no such source.
+        """
+        if source not in KNOWN:
+            raise InputError(f"source: {source!r}, expected one of {', '.join(KNOWN)}")
+
+    def votes_of(self, row: int, weights: Floats, ts: int) -> list[tuple[str, float, int, float, int]]:
+        """What was weighed at a close: source, weight, direction, confidence, and when it was observed."""
+        state = self.pending[row]
+        found = []
+        for place, key in enumerate(self.keys):
+            cell, seat = self.heard[row, place], self.seats[place]
+            weight = float(weights[place]) * (1.0 if state["open"] else float(seat["off_hours"]))
+            heard = cell["direction"] not in (UNHEARD, ABSTAIN) and ts - cell["observed"] <= seat["fresh_ns"]
+            if weight > 0 and heard and int(state["eligible"]) >> place & 1:
+                vote = (int(cell["direction"]), float(cell["confidence"]), int(cell["observed"]))
+                found.append((key, weight, *vote))
+        return found
+
+    def _ballot(self, direction: int, confidence: float) -> tuple[int, float]:
+        """A vote by the rules for all sources: capped, an abstention under the floor."""
+        if direction == ABSTAIN or confidence < self._floor - EXACT:
+            return ABSTAIN, 0.0
+        return direction, min(confidence, self._cap)
+
+    def _put(self, row: int, place: int, ballot: tuple[int, float], observed: int) -> None:
+        cell = self.heard[row, place]
+        held = (cell["next_observed"], cell["next_direction"], cell["next_confidence"])
+        if cell["next_direction"] == UNHEARD or (observed, *ballot) > held:
+            cell["next_direction"], cell["next_confidence"] = ballot
+            cell["next_observed"] = observed
+
+    def convene(self, batch: BarBatch, length: int, rows: Integers, state: State) -> None:
+        """After bars were taken: say which sources are eligible for their symbols, and let plug-ins vote."""
+        closed_at = batch.ts + length
+        trading = self._hours is None or self._hours.open_between(batch.ts, closed_at)
+        bars = state.symbols["bars"][rows]
+        crypto = self._crypto[rows]
+        eligible = np.zeros(len(rows), np.int64)
+        for place, source in enumerate(self.sources):
+            if isinstance(source, CheapSource):
+                here = bars >= source.minimum_bars
+                self._poll(place, source, batch, length, rows[here], state)
+            else:
+                silence = max(int(source.silence_s * NANOSECONDS), 2 * length)
+                healthy = closed_at - int(self.last[place]) <= silence
+                here = np.where(crypto, _now(source.crypto, trading), _now(source.stocks, trading)) & healthy
+            eligible |= here.astype(np.int64) << place
+        self.pending["eligible"][rows] = eligible
+        self.pending["open"][rows] = trading
+
+    def _poll(
+        self, place: int, source: CheapSource, batch: BarBatch, length: int, rows: Integers, state: State
+    ) -> None:
+        """The votes of a plug-in on some symbols."""
+        if not len(rows):
+            return
+        records = state.symbols[rows]
+        newest = (records["bars"] - 1)[:, None, None]
+        reach = np.take_along_axis(records["reaches"], newest % records["reaches"].shape[1], axis=1)[:, 0]
+        volumes = records["volumes"]
+        columns = Columns(
+            ts=batch.ts,
+            interval_ns=length,
+            symbols=[state.names[row] for row in rows.tolist()],
+            high=reach[:, 0],
+            low=reach[:, 1],
+            close=records["close"],
+            volume=np.take_along_axis(volumes, newest[:, :, 0] % volumes.shape[1], axis=1)[:, 0],
+            records=records,
+        )
+        direction, confidence = source.vote(columns)
+        check(source.key, columns.symbols, np.asarray(direction), np.asarray(confidence))
+        low = confidence < self._floor - EXACT
+        cells = self.heard[rows, place]
+        cells["direction"] = np.where(low, ABSTAIN, direction)
+        cells["confidence"] = np.where(low | (direction == ABSTAIN), 0.0, np.minimum(confidence, self._cap))
+        cells["observed"] = batch.ts + length
+        self.heard[rows, place] = cells
+
+
+def _now(when: When, trading: bool) -> bool:  # noqa: FBT001 - one of two
+    """Whether a source is there at a time."""
+    return when == "always" or (when == "market hours" and trading)
+
+
+def check(key: str, symbols: Sequence[str], direction: Integers, confidence: Floats) -> None:
+    """Refuse votes that are none.
+
+    Raises:
+        InvariantError: a source does not do as it must.
+    """
+    shape = (len(symbols),)
+    if direction.shape != shape or confidence.shape != shape:
+        raise InvariantError(
+            f"source {key}: shapes {direction.shape} and {confidence.shape}, expected {shape} of both"
+        )
+    wrong = ~(np.isin(direction, DIRECTIONS) & (confidence >= 0.0) & (confidence <= 1.0))
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise InvariantError(
+            f"source {key}: {direction[row]} with {confidence[row]} for {symbols[row]}, "
+            f"expected −1, 0, 1 or ABSTAIN ({ABSTAIN}) with 0 to 1"
+        )
