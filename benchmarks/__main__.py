@@ -12,6 +12,7 @@ BENCHMARKS = (
     "postgres",
     "clickhouse",
     "calibration",
+    "pattern",
     "reasons",
 )
 
