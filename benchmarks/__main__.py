@@ -14,6 +14,7 @@ BENCHMARKS = (
     "calibration",
     "pattern",
     "reasons",
+    "panel",
 )
 
 
