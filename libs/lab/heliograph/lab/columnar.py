@@ -18,8 +18,8 @@ from heliograph.lab.strategy import Strategy
 from heliograph.lab.trades import SILENT, Trades, layout
 from heliograph.tracker.closing import PERCENT, Costs
 
-ROOM = 1024
-"""Signals that there is room for at first; it doubles."""
+ROOM = 4096
+"""Signals in a block; there are as many blocks as it takes."""
 DOUBT = 1e-6
 OPEN_, HIGH, LOW, CLOSE = range(4)
 
@@ -31,10 +31,11 @@ def run_columnar(bars: Bars, strategy: Strategy, costs: Costs) -> Trades:
     columns = matrix(bars)
     sources = np.array([SOURCES.index(name) for name in strategy.sources], np.int64)
     lengths = bars.lengths
-    trades = np.zeros(ROOM, layout(len(sources)))
     decision = np.zeros(1, DECISION)
-    made, at = 0, 0
+    full: list[Trades] = []
+    at = 0
     while at < len(bars):
+        block = np.zeros(ROOM, layout(len(sources)))
         made, at = march(
             engine.state.symbols,
             rows,
@@ -47,13 +48,11 @@ def run_columnar(bars: Bars, strategy: Strategy, costs: Costs) -> Trades:
             decision,
             engine.state.counts,
             sources,
-            trades,
-            made,
+            block,
             at,
         )
-        if at < len(bars):
-            trades = np.concatenate((trades, np.zeros_like(trades)))
-    trades = trades[:made]
+        full.append(block[:made])
+    trades = np.concatenate([np.zeros(0, layout(len(sources))), *full])
     follow(trades, columns, bars.ts, bars.starts, lengths)
     return finished(trades, costs)
 
@@ -80,14 +79,14 @@ def march(
     counts: Integers,
     sources: Integers,
     trades: Any,
-    made: int,
     at: int,
 ) -> tuple[int, int]:
     """Take the bars from row `at` on until they end or `trades` is full.
 
     Returns:
-        How many signals there are, and the next row.
+        How many signals were made, and the next row.
     """
+    made = 0
     symbol = np.searchsorted(starts, at, side="right") - 1
     while symbol < rows.size:
         mine = rows[symbol : symbol + 1]

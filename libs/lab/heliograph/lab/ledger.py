@@ -57,8 +57,7 @@ def post(trades: Trades, bars: Bars, start: int, costs: Costs) -> Ledger:
     mark(row, exit_row, side, entry, exit_, ends, bars.close, day, cost / 2.0, profit)
     begun = hold(bars.starts, bars.ts, bars.close, day, start, cost, held)
     within = bars.ts >= start
-    closes = bars.ts + np.repeat(bars.lengths, np.diff(bars.starts))
-    final = closes[ends - 1]
+    final = bars.ts[ends - 1] + bars.lengths[trades["symbol"]]
     until = np.where(trades["closed"] > 0, trades["closed"], final)
     return Ledger(
         first=first,
