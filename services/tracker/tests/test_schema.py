@@ -89,6 +89,64 @@ async def test_partitions_are_made_by_month_and_one_ahead(database: Database, wr
     assert await database.fetch("SELECT to_regclass('signals_y2019m02') IS NOT NULL") == [(True,)]
 
 
+async def test_indexes_that_came_later_are_made_partition_by_partition(
+    empty_database: str, make_signal: Callable[..., Signal], deliver: Callable[..., Delivery]
+) -> None:
+    """As on a record that had rows before the index, and where an attempt to make it died in the middle."""
+    database = Database(empty_database, size=1, overflow=1)
+    await database.open()
+    writer = Writer(database, 10)
+    writer.start()
+    lease = await leases.take(database, 4, 1, "one")
+    for number in (1, 2):
+        signal = make_signal(number, ts=start_ns((2018, number)))
+        await writer.write(lease, [signal_row(lease, deliver(signal, number))])
+    await writer.close()
+    await database.fetch("DROP INDEX signals_regime_ts")
+    await database.fetch("CREATE INDEX signals_y2018m01_regime_ts ON signals_y2018m01 (regime)")
+    assert schema.migrate(empty_database) == 0
+    rows = await database.fetch(
+        """SELECT i.indrelid::regclass::text, i.indisvalid,
+            pg_get_indexdef(i.indexrelid) ~ '\\(regime, ts\\)$'
+        FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+        WHERE c.relname ~ '^signals.*regime_ts' AND c.relname !~ 'archived' ORDER BY 1"""
+    )
+    assert rows == [
+        ("signals", True, True),
+        ("signals_y2018m01", True, True),
+        ("signals_y2018m02", True, True),
+        ("signals_y2018m03", True, True),
+    ]
+    await database.close()
+
+
+# The questions that the indexes are for, by their numbers in the list of what is asked of them.
+QUESTIONS = {
+    "E14": ("SELECT 1 FROM signals WHERE symbol = 'A' AND ts >= 5", "symbol_ts"),
+    "E15": ("SELECT 1 FROM signals WHERE created > now()", "created"),
+    "E16": ("SELECT 1 FROM signals WHERE regime = 'BULL'", "regime_ts"),
+    "E19": ("SELECT 1 FROM unfinished WHERE symbol = 'A' AND ts >= 5 AND action = 'BUY'", "symbol_ts"),
+}
+
+
+@pytest.mark.parametrize("number", QUESTIONS)
+async def test_a_question_is_answered_by_its_index(
+    number: str, database: Database, ended_signal: Signal
+) -> None:
+    question, index = QUESTIONS[number]
+    async with database.connection() as connection:
+        await connection.execute("SET enable_seqscan = off")
+        cursor = await connection.execute(f"EXPLAIN {question}".encode())
+        plan = "\n".join(line for (line,) in await cursor.fetchall())
+        await connection.execute("RESET enable_seqscan")
+    assert index in plan or index.replace("_", "") in plan.replace("_", ""), plan
+
+
+async def test_open_signals_are_found_by_symbol(database: Database, ended_signal: Signal) -> None:
+    rows = await database.fetch("SELECT signal, symbol, action FROM unfinished")
+    assert rows == [(ended_signal.id, "A", "BUY")]
+
+
 async def test_old_months_are_archived_and_still_read(
     database: Database,
     writer: Writer,

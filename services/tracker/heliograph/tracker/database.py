@@ -13,7 +13,7 @@ from psycopg import sql
 from psycopg_pool import AsyncConnectionPool
 
 from heliograph.common.errors import UnavailableError
-from heliograph.tracker import schema
+from heliograph.tracker import roles, schema
 
 CHECKOUT_TIMEOUT_S = 30.0
 MAX_LIFETIME_S = 3600.0
@@ -34,12 +34,16 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
 
+AWAY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)
+"""What is raised when the server cannot do it now, also when it dies in the middle of something."""
+
+
 @contextmanager
 def available() -> Iterator[None]:
     """Turn "the server cannot do it now" into UnavailableError; errors of the data or of a statement pass."""
     try:
         yield
-    except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as error:
+    except AWAY as error:
         raise UnavailableError(f"postgres: {type(error).__name__}: {error}") from error
 
 
@@ -47,9 +51,16 @@ class Database:
     """A pool of connections in autocommit mode; UnavailableError while Postgres is away."""
 
     def __init__(
-        self, url: str, *, size: int = 10, overflow: int = 20, timeout: float = CHECKOUT_TIMEOUT_S
+        self,
+        url: str,
+        *,
+        owner_url: str = "",
+        size: int = 10,
+        overflow: int = 20,
+        timeout: float = CHECKOUT_TIMEOUT_S,
     ) -> None:
         self._url = url
+        self._owner_url = owner_url
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             url,
             min_size=size,
@@ -75,9 +86,11 @@ class Database:
         pause = PAUSE_S
         while True:
             try:
-                applied = await asyncio.to_thread(schema.migrate, self._url)
+                applied = await asyncio.to_thread(schema.migrate, self._owner_url or self._url)
+                if self._owner_url:
+                    await asyncio.to_thread(roles.grant, self._owner_url, self._url)
                 break
-            except psycopg.OperationalError as error:
+            except AWAY as error:
                 await log.awarning("waiting for postgres", error=str(error))
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, PAUSE_MAX_S)

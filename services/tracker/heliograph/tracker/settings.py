@@ -2,7 +2,7 @@
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from heliograph.common.config import Settings, from_env
 from heliograph.tracker.closing import Costs
@@ -13,6 +13,12 @@ class TrackerSettings(Settings):
 
     postgres_url: str = Field(
         "postgresql://127.0.0.1:5432/heliograph", validation_alias=from_env("POSTGRES_URL"), repr=False
+    )
+    postgres_owner_url: str = Field(
+        "",
+        validation_alias=from_env("POSTGRES_OWNER_URL"),
+        repr=False,
+        description="owner of the tables, who alone may change them; without it the tracker is",
     )
     postgres_pool: int = Field(10, ge=1, le=1000, description="connections kept open")
     postgres_overflow: int = Field(20, ge=0, le=1000, description="connections more under load")
@@ -41,14 +47,17 @@ class TrackerSettings(Settings):
         100, ge=1, description="new outcomes after which a calibration is trained; or a day of event time"
     )
     calibration_check_s: float = Field(5.0, gt=0, description="pause between two looks whether it is due")
+
     pattern_check_s: float = Field(5.0, gt=0, description="pause between two looks for cases that have ended")
     pattern_compressed: bool = Field(
         default=False, description="keep the vectors of cases by eight bits a number"
     )
 
-    @field_validator("postgres_url")
+    @field_validator("postgres_url", "postgres_owner_url")
     @classmethod
-    def _is_conninfo(cls, value: str) -> str:
+    def _is_conninfo(cls, value: str, info: ValidationInfo) -> str:
+        if not value and info.field_name == "postgres_owner_url":
+            return value
         expected = "expected postgresql://user:password@host:port/database, percent-encoded"
         if not value.startswith(("postgresql://", "postgres://")):
             raise ValueError(expected)

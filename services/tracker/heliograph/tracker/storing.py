@@ -19,8 +19,8 @@ from heliograph.tracker.rows import TABLES, Row, Table
 FEW = 16
 """Up to so many rows VALUES are quicker than COPY."""
 AFTER_SIGNALS = sql.SQL(
-    """, followed AS (INSERT INTO unfinished (signal, ts, shards, shard)
-    SELECT key, ts, shards, shard FROM stored)"""
+    """, followed AS (INSERT INTO unfinished (signal, ts, shards, shard, symbol, action)
+    SELECT key, ts, shards, shard, symbol, action FROM stored)"""
 )
 """A new signal is unfinished business from the moment it is stored."""
 
@@ -58,7 +58,7 @@ SEALED = """, members AS (
 def _insert(table: Table, source: sql.Composed) -> sql.Composed:
     return sql.SQL(
         """WITH stored AS (INSERT INTO {name} ({columns}) {source} ON CONFLICT ({conflict}) DO NOTHING
-        RETURNING {key} AS key, ts, shards, shard, {place} AS place,
+        RETURNING {key} AS key, {returned} shards, shard, {place} AS place,
             row_digest(traceparent, payload) AS digest)
         {followed}{sealed}
         SELECT key FROM stored"""
@@ -69,6 +69,7 @@ def _insert(table: Table, source: sql.Composed) -> sql.Composed:
         conflict=_identifiers(table.conflict),
         key=sql.Identifier(table.key),
         place=sql.Identifier(table.place),
+        returned=sql.SQL("ts, symbol, action," if table.name == "signals" else ""),
         followed=AFTER_SIGNALS if table.name == "signals" else sql.SQL(""),
         sealed=sql.SQL(SEALED).format(record=sql.Literal(table.name)),
     )
