@@ -328,6 +328,7 @@ def test_damodaran_on_apple() -> None:
     now, before = APPLE.annual_items[:2]
     assert damodaran.free_cash_flow_to_firm(now, before) == pytest.approx(flow)
     assert damodaran.cost_of_equity() == pytest.approx(0.09)
+    assert damodaran.cost_of_equity(1.4) == pytest.approx(0.11)
     first, value = (383_285 / 274_515) ** (1 / 3) - 1, 0.0  # 11.77 %, below the 12 % that are allowed
     for year in range(10):
         flow *= 1 + first + (0.025 - first) * year / 9
@@ -342,6 +343,12 @@ def test_damodaran_on_apple() -> None:
     assert judged("aswath_damodaran", apple(cap=value / 1.26)).signal == "bullish"
     assert judged("aswath_damodaran", apple(cap=value)).signal == "neutral"
     assert isinstance(PERSONAS["aswath_damodaran"].analyse(apple(cap=None)), Abstention)
+    # A beta of 1.4 costs a point and discounts at 11 %; one of −1 discounts below what grows for ever.
+    risky = judged("aswath_damodaran", apple(beta=1.4))
+    assert points(risky)["beta"] == 0
+    assert risky.facts["intrinsic_value"] < value
+    assert points(judged("aswath_damodaran", apple(beta=1.2)))["beta"] == 1
+    assert damodaran.intrinsic_value(apple(beta=-1.0)) is None
 
 
 # What holds for all --------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from heliograph.common.errors import InputError, InvariantError
 from heliograph.reasoning.panel.company import Company, LineItems, News, Prices
 from heliograph.reasoning.panel.records import concepts, financial_datasets, fmp
+from heliograph.reasoning.panel.records.beta import beta
 from heliograph.reasoning.panel.records.facts import Facts, decode
 from heliograph.reasoning.panel.records.folder import Folder
 from heliograph.reasoning.panel.records.known import Records, company
@@ -264,13 +265,36 @@ async def test_a_folder_gives_the_price_of_the_day_and_of_the_filing(tmp_path: P
     assert found.missing == ("insider trades", "news")
 
 
+def test_the_beta_by_hand() -> None:
+    # The stock moves twice as far as the market each day: beta 2. On fewer than 60 common returns: none.
+    moves = [0.01, -0.02, 0.005, 0.015, -0.01] * 14
+    days = tuple(date(2024, 1, 1) + timedelta(days=i) for i in range(71))
+    close, market = [100.0], [50.0]
+    for move in moves:
+        close.append(close[-1] * (1 + 2 * move))
+        market.append(market[-1] * (1 + move))
+
+    def prices(values: list[float], count: int = 71) -> Prices:
+        kept = tuple(values[-count:])
+        return Prices(days=days[-count:], high=kept, low=kept, close=kept, volume=kept)
+
+    assert beta(prices(close), prices(market)) == pytest.approx(2)
+    assert beta(prices(close), prices(market, 60)) is None
+    assert beta(prices(close), prices([50.0] * 71)) is None
+    found = company("A", Records(prices=prices(close)), days[0], days[-1], prices(market))
+    assert found.beta == pytest.approx(2)
+    later = company("A", Records(prices=prices(close)), days[0], days[-1] + timedelta(days=8), prices(market))
+    assert later.beta is None
+    assert later.missing[2] == f"prices since {days[-1]}"
+
+
 async def test_a_stale_price_is_no_price(tmp_path: Path) -> None:
     bars(tmp_path, ["2025-05-01"], [150.0])
     records = await Folder(tmp_path).records("SNOW")
     assert company("SNOW", records, date(2025, 1, 1), date(2025, 5, 8)).price == 150
     found = company("SNOW", records, date(2025, 1, 1), date(2025, 5, 9))
     assert found.prices is None
-    assert "prices" in found.missing
+    assert "prices since 2025-05-01" in found.missing
 
 
 def test_statements_of_long_ago_are_none(snow: Facts) -> None:

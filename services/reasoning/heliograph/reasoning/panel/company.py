@@ -159,6 +159,7 @@ class Company(msgspec.Struct, frozen=True, kw_only=True):
         metrics: of the trailing twelve months, newest first, as `annual_metrics`, `items` (trailing twelve
             months) and `annual_items`. Empty where there are none.
         prices: None where there are none that are fresh enough.
+        beta: of the daily returns on those of the market; None where either is not known.
         missing: what was looked for and not found, in words.
     """
 
@@ -170,6 +171,7 @@ class Company(msgspec.Struct, frozen=True, kw_only=True):
     items: tuple[LineItems, ...] = ()
     annual_items: tuple[LineItems, ...] = ()
     prices: Prices | None = None
+    beta: float | None = None
     trades: tuple[InsiderTrade, ...] = ()
     news: tuple[News, ...] = ()
     missing: tuple[str, ...] = ()

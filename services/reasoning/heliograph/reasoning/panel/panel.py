@@ -22,6 +22,8 @@ from heliograph.reasoning.panel.records.known import Source, company
 from heliograph.reasoning.panel.roster import ANALYSTS, PERSONAS, chosen
 
 MOST_TICKERS = 50
+MARKET = "SPY"
+"""Whose bars stand for the whole market, where the source has them."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -128,9 +130,11 @@ class Panel:
 
     async def load(self, task: Task) -> dict[str, Company]:
         """What was known of each ticker, read at once."""
-        records = await asyncio.gather(*(self._source.records(ticker) for ticker in task.tickers))
+        market, *records = await asyncio.gather(
+            *(self._source.records(ticker) for ticker in (MARKET, *task.tickers))
+        )
         return {
-            ticker: company(ticker, found, task.start, task.asof)
+            ticker: company(ticker, found, task.start, task.asof, market.prices)
             for ticker, found in zip(task.tickers, records, strict=True)
         }
 

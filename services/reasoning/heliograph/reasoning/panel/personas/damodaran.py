@@ -22,7 +22,7 @@ from heliograph.reasoning.panel.records.ratios import tax_rate
 # ruff: noqa: PLR2004 - the rules' own numbers stand where they apply
 
 RISK_FREE, PREMIUM, MARKET_BETA = 0.04, 0.05, 1.0
-"""No market index is among the inputs: the beta is the market's own."""
+"""Where the beta is not known, it is taken for the market's own."""
 YEARS = 10
 MOST_GROWTH, TERMINAL_GROWTH, DEFAULT_GROWTH = 0.12, 0.025, 0.04
 MARGIN = 0.25
@@ -68,7 +68,7 @@ def _growth(company: Company) -> list[Part]:
 def _risk(company: Company) -> list[Part]:
     newest = company.metrics[0] if company.metrics else None
     return [
-        part("beta", None, 1),
+        part("beta", below(company.beta, [(1.3, 1)]), 1),
         part("debt to equity", below(newest.debt_to_equity if newest else None, [(1, 1)]), 1),
         part("interest coverage", steps(newest.interest_coverage if newest else None, [(3, 1)]), 1),
     ]
@@ -118,6 +118,8 @@ def intrinsic_value(company: Company) -> float | None:
     past = compound([i.revenue for i in items])
     first = DEFAULT_GROWTH if past is None else min(past, MOST_GROWTH)
     rates = [first + (TERMINAL_GROWTH - first) * year / (YEARS - 1) for year in range(YEARS)]
-    rate = cost_of_equity()
+    rate = cost_of_equity(MARKET_BETA if company.beta is None else company.beta)
+    if rate <= TERMINAL_GROWTH:
+        return None
     flows = grown(flow, rates)
     return discounted(flows, rate, perpetuity(flows[-1], TERMINAL_GROWTH, rate)) - net_debt

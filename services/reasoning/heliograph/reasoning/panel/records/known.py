@@ -15,6 +15,7 @@ from heliograph.reasoning.panel.company import (
     News,
     Prices,
 )
+from heliograph.reasoning.panel.records.beta import beta
 from heliograph.reasoning.panel.records.facts import Facts
 from heliograph.reasoning.panel.records.ratios import metrics
 from heliograph.reasoning.panel.records.statements import statements
@@ -70,10 +71,14 @@ class Source(Protocol):
         ...
 
 
-def company(ticker: str, records: Records, start: date, asof: date) -> Company:
-    """What was known of a ticker on a day: selected by the day of filing, never later. Pure."""
+def company(ticker: str, records: Records, start: date, asof: date, market: Prices | None = None) -> Company:
+    """What was known of a ticker on a day: selected by the day of filing, never later. Pure.
+
+    `market` are the bars of the whole market, for the beta.
+    """
     prices = records.prices.upto(asof) if records.prices else None
-    fresh = prices if prices and prices.days and asof - prices.days[-1] <= PRICE_AGE else None
+    fresh = _fresh(prices, asof)
+    index = _fresh(market.upto(asof) if market else None, asof)
     items, annual = statements(records.facts, asof)
     if not annual:
         annual = tuple(i for i in records.annual_items if i.filed <= asof)
@@ -94,10 +99,16 @@ def company(ticker: str, records: Records, start: date, asof: date) -> Company:
         items=items,
         annual_items=annual,
         prices=fresh,
+        beta=beta(fresh, index) if fresh and index else None,
         trades=tuple(t for t in records.trades if start <= t.filed <= asof),
         news=tuple(n for n in records.news if start <= n.published <= asof),
     )
-    return msgspec.structs.replace(found, missing=_missing(found))
+    return msgspec.structs.replace(found, missing=_missing(found, prices))
+
+
+def _fresh(prices: Prices | None, asof: date) -> Prices | None:
+    """The bars, if the newest is of these days."""
+    return prices if prices and prices.days and asof - prices.days[-1] <= PRICE_AGE else None
 
 
 class _Caps:
@@ -119,11 +130,12 @@ class _Caps:
         return self._prices.close[at] * items.shares
 
 
-def _missing(found: Company) -> tuple[str, ...]:
+def _missing(found: Company, prices: Prices | None) -> tuple[str, ...]:
+    stale = f" since {prices.days[-1]}" if prices and prices.days else ""
     absent: Mapping[str, bool] = {
         "statements": not found.items,
         "ratios": not found.metrics,
-        "prices": found.prices is None,
+        f"prices{stale}": found.prices is None,
         "market capitalisation": found.market_cap is None,
         "insider trades": not found.trades,
         "news": not found.news,
