@@ -12,11 +12,10 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from heliograph.common import metrics
 from heliograph.common.config import Settings
+from heliograph.stack.settings_list import ALL, every_setting, settings_of
 
 DEPLOY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(DEPLOY))  # deploy/ holds scripts, not a distribution
-
-import settings_table  # noqa: E402 - found by the path above
 
 LIBRARY_VARIABLES = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"}
 """Read by the S3 client itself."""
@@ -55,14 +54,14 @@ def metric_names() -> set[str]:
 @pytest.fixture
 def load_settings(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Mapping[str, str]], Settings]:
     """Load a service's settings from exactly these variables, as its process would."""
-    names = {name for service in settings_table.SERVICES for name in variables(service)}
+    names = {setting.variable for setting in every_setting()}
 
     def load(service: str, environment: Mapping[str, str]) -> Settings:
         for name in names:
             monkeypatch.delenv(name, raising=False)
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        return settings_table.settings_of(service)()
+        return settings_of(service)()
 
     return load
 
@@ -73,7 +72,7 @@ def known_variables() -> Callable[[str], set[str]]:
 
 
 def variables(service: str) -> set[str]:
-    return set(settings_table.variables(settings_table.settings_of(service)))
+    return {s.variable for s in every_setting() if service in s.users or s.users == (ALL,)}
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from pydantic import AliasChoices, Field, ValidationError
 from pydantic.fields import FieldInfo
@@ -36,6 +36,9 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, extra="ignore", frozen=True, populate_by_name=True, hide_input_in_errors=False
     )
 
+    own_nice: ClassVar[int] = 0
+    """The niceness of the service where `nice` is unset: nobody waits for a report as for a signal."""
+
     nats_url: str = Field("nats://127.0.0.1:4222", validation_alias=from_env("NATS_URL"))
     nats_user: str = Field("", validation_alias=from_env("NATS_USER"))
     nats_password: str = Field("", validation_alias=from_env("NATS_PASSWORD"), repr=False)
@@ -53,8 +56,11 @@ class Settings(BaseSettings):
     batch_messages: int = Field(256, ge=1, le=10_000, description="messages handled at once in a shard")
     dead_letter_limit: int = Field(100, ge=1, description="dead letters after which a service stops")
     stream_max_bytes: int = Field(-1, ge=-1, description="disk reserved for each stream; -1 for no limit")
-    nice: int = Field(
-        0, ge=0, le=19, description="least niceness of the process: a signal waits for no report"
+    nice: int | None = Field(
+        None,
+        ge=0,
+        le=19,
+        description="least niceness of the process; unset: archiver 10, reasoning 5, others 0",
     )
     replicas: int = Field(1, ge=1, le=5, description="replicas of each stream and bucket in a NATS cluster")
 

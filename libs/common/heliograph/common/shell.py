@@ -207,7 +207,7 @@ def run(service: type[Service], settings: type[S]) -> None:
     """Run a service as this process; exits with 0, 1 (failed) or 2 (configuration or input is wrong)."""
     try:
         loaded = load(settings)
-        os.setpriority(os.PRIO_PROCESS, 0, max(loaded.nice, os.getpriority(os.PRIO_PROCESS, 0)))
+        step_back(loaded.own_nice if loaded.nice is None else loaded.nice)
         uvloop.run(Shell(service(), loaded).run())
     except (ConfigError, InputError) as error:
         fail(error, EXIT_CONFIG)
@@ -216,6 +216,11 @@ def run(service: type[Service], settings: type[S]) -> None:
         fail(wrong if wrong and not rest else group, EXIT_CONFIG if wrong and not rest else EXIT_FAILED)
     except HeliographError as error:
         fail(error, EXIT_FAILED)
+
+
+def step_back(nice: int) -> None:
+    """Be at least so nice to other processes; threads made later inherit it."""
+    os.setpriority(os.PRIO_PROCESS, 0, max(nice, os.getpriority(os.PRIO_PROCESS, 0)))
 
 
 def fail(error: BaseException, code: int) -> None:

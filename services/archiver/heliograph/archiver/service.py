@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -70,8 +69,6 @@ class ArchiverService:
         settings = context.settings
         if not isinstance(settings, ArchiverSettings):
             raise InvariantError(f"settings: {type(settings).__name__}, expected ArchiverSettings")
-        # Threads inherit it, so that it comes before the first one. Less urgent than it was, never more.
-        os.setpriority(os.PRIO_PROCESS, 0, max(settings.nice, os.getpriority(os.PRIO_PROCESS, 0)))
         self._full = settings.batch_messages
         # It gives back what is free; the default pool keeps some 100 MB.
         pa.set_memory_pool(pa.system_memory_pool())

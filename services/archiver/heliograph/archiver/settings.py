@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -19,6 +20,8 @@ def archive_folder() -> str:
 class ArchiverSettings(Settings):
     """What the archiver needs beside the common settings."""
 
+    own_nice: ClassVar[int] = 10
+
     clickhouse_url: str = Field(
         default_factory=embedded_store,
         validation_alias=from_env("CLICKHOUSE_URL"),
@@ -34,9 +37,6 @@ class ArchiverSettings(Settings):
     insert_rows: int = Field(10_000, ge=1, le=1_000_000, description="rows that are inserted without waiting")
     insert_s: float = Field(
         0.25, ge=0, le=1, description="seconds that rows wait at most to be inserted together"
-    )
-    nice: int = Field(
-        5, ge=0, le=19, description="how far the process steps back for others: it is never urgent"
     )
     archive_format: Format = Field(
         "zstd", description="of archived days: Parquet with ZSTD or Snappy, or CSV"

@@ -1,6 +1,6 @@
 """The reasoning service's settings."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -11,9 +11,8 @@ from heliograph.reasoning.panel.settings import PanelSettings
 class ReasoningSettings(PanelSettings):
     """What reasoning needs beyond every service's settings."""
 
-    nice: int = Field(
-        5, ge=0, le=19, description="least niceness of the process: a signal does not wait for its reason"
-    )
+    own_nice: ClassVar[int] = 5
+
     redis_url: str = Field("", validation_alias=from_env("REDIS_URL"), repr=False)
     explanation_cache_size: int = Field(10_000, ge=1, description="explanations kept in memory")
     explanation_ttl_s: float = Field(3600.0, gt=0, le=86_400, description="how long an explanation is reused")
