@@ -5,6 +5,7 @@ import sys
 
 BENCHMARKS = (
     "kernel",
+    "early_exit",
     "burst",
     "sustained",
     "latency",

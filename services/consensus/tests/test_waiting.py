@@ -14,9 +14,11 @@ from heliograph.common.events import BarBatch, Enrich, Event, Signal, Tick, Vote
 from heliograph.common.ids import derive_id
 from heliograph.common.intervals import interval_ns
 from heliograph.consensus.engine import Engine, Hours, Rules
-from heliograph.consensus.engine.consensus import bound_of, verdict_of
-from heliograph.consensus.engine.layout import ABSTAIN
+from heliograph.consensus.engine.consensus import bound_of, tally, verdict_of
+from heliograph.consensus.engine.judge import tally_others
+from heliograph.consensus.engine.layout import ABSTAIN, HEARD, PENDING, SEAT, VIEWS
 from heliograph.consensus.engine.sources import DEAR, DearSource, is_crypto
+from heliograph.consensus.engine.state import blank
 
 Walk = Callable[..., list[BarBatch]]
 SYMBOLS = ["AAPL", "MSFT", "BTC/USD"]
@@ -242,6 +244,62 @@ def test_the_bound_is_one_and_is_reached(
     assert raw_of(heard + [(side, 1.0, weight) for _, _, weight in later]) == pytest.approx(bound)
     # A source that stays away never lifts the figure over what is possible with it.
     assert raw_of(heard) <= bound + 1e-9
+
+
+ballot = st.tuples(st.sampled_from([-1, 0, 1, ABSTAIN]), st.floats(0.5, 0.95))
+
+
+def signed_raw(kernel: list[tuple[int, float]], others: list[tuple[int, float]], rules: Rules) -> float:
+    """Raw with the side as its sign, of three votes of the kernel and two from outside; all are heard."""
+    symbol = blank(1).view(np.recarray)[0]
+    symbol.bars = 200
+    symbol.direction[:], symbol.confidence[:] = zip(*kernel, strict=True)
+    table = Engine(others=[NEWS, STUDY]).table.view(np.recarray)[0]
+    seats = np.array([(2, HOUR, 1.0), (3, HOUR, 1.0)], SEAT).view(np.recarray)
+    heard = np.zeros((1, 2), HEARD).view(np.recarray)
+    heard.direction[0], heard.confidence[0] = zip(*others, strict=True)
+    state = np.array([(0, 0, 3, 1, 0)], PENDING).view(np.recarray)[0]
+    view = VIEWS.index("TRENDING")
+    sums, unheard, _ = tally_others(tally(symbol, view, table), heard, 0, state, seats, view, table, 0)
+    assert unheard == 0
+    _, side, raw, _, _ = verdict_of(sums, 1.0, rules)
+    return side * raw
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(ballot, min_size=3, max_size=3),
+    st.lists(ballot, min_size=2, max_size=2),
+    st.integers(0, 4),
+    st.sampled_from([-1, 1]),
+    st.floats(0.5, 0.95),
+    st.floats(0, 0.45),
+)
+def test_monotone_in_the_confidence_of_each_vote_of_all_sources(
+    kernel: list[tuple[int, float]],
+    others: list[tuple[int, float]],
+    which: int,
+    side: int,
+    low: float,
+    more: float,
+) -> None:
+    rules = Rules(quorum=0, raw_cap=100)
+
+    def found(confidence: float) -> float:
+        votes = [*kernel, *others]
+        votes[which] = (side, confidence)
+        return side * signed_raw(votes[:3], votes[3:], rules)
+
+    assert found(min(0.95, low + more)) >= found(low) - 1e-6
+
+
+def test_abstaining_outside_is_not_neutral() -> None:
+    """TRENDING: .55 and .25 have voted, .15 and .05 outside abstain or dilute."""
+    kernel = [(1, 0.9), (1, 0.9), (ABSTAIN, 0.0)]
+    silent = signed_raw(kernel, [(ABSTAIN, 0.0), (ABSTAIN, 0.0)], Rules())
+    neutral = signed_raw(kernel, [(0, 0.6), (0, 0.6)], Rules())
+    assert silent == pytest.approx(90.0)
+    assert neutral == pytest.approx(90.0 * 0.80 / 1.00)
 
 
 def ready(engine: Engine, walk: Walk, bars: int = 60) -> list[BarBatch]:
