@@ -144,8 +144,8 @@ ARCHIVE_CHECKED = Counter(
 )
 ARCHIVE_WRONG = Gauge(
     "heliograph_archive_wrong",
-    "Archived objects that were not whole when last read. Any: see `heliograph archive verify`; if ClickHouse "
-    "still has the day, remove its manifest and run the archive.",
+    "Archived objects that were not whole when last read. Any: see `heliograph archive verify`; if "
+    "ClickHouse still has the day, remove its manifest and run the archive.",
 )
 CLIENTS = Gauge("heliograph_websocket_clients", "WebSocket clients connected to this gateway.")
 FRAMES_SKIPPED = Counter(
