@@ -279,6 +279,7 @@ async def test_an_agent_that_breaks_abstains_alone(folder: Folder, monkeypatch: 
     failed = views["fundamentals"]
     assert isinstance(failed, Abstention)
     assert "ZeroDivisionError" in failed.reason
+    assert failed.failed
     assert isinstance(views["ben_graham"], Opinion)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from heliograph.common import metrics
 from heliograph.common.bus import Bus
 from heliograph.common.clock import SYSTEM_CLOCK
 from heliograph.common.config import Settings
@@ -17,7 +18,7 @@ from heliograph.common.errors import InputError, UnavailableError
 from heliograph.common.events import AgentProgress, Verdict, VoteBatch
 from heliograph.common.service import Context
 from heliograph.common.shards import shard_of
-from heliograph.reasoning.models.port import Answer, Models, Prompt
+from heliograph.reasoning.models.port import Answer, Models, Prompt, Refusal
 from heliograph.reasoning.panel.company import News
 from heliograph.reasoning.panel.records.known import Records
 from heliograph.reasoning.panel.request import Request, decode, event_time, task_of
@@ -154,6 +155,22 @@ async def test_a_rerun_costs_nothing(serve: Any, bus: Bus) -> None:
     assert first["run"] != second["run"]
     same = ("ticker", "direction", "conviction", "action", "reason", "predictions")
     assert [second["verdicts"][0][k] for k in same] == [first["verdicts"][0][k] for k in same]
+
+
+async def test_how_agents_end_is_counted(serve: Any, bus: Bus) -> None:
+    def counted() -> dict[str, float]:
+        ends = ("done", "by_rules", "abstained", "failed")
+        return {end: metrics.PANEL_AGENTS.labels(end)._value.get() for end in ends}
+
+    class Refusing:
+        async def ask(self, _: Prompt) -> Refusal:
+            return Refusal(reason="budget", detail="spent")
+
+    before = counted()
+    await serve(Refusing())
+    await bus.request("analyze", {"tickers": ["SNOW"]}, timeout=30)
+    grown = {end: count - before[end] for end, count in counted().items()}
+    assert grown == {"done": 1, "by_rules": 10, "abstained": 4, "failed": 0}
 
 
 async def test_requests_do_not_wait_for_each_other(serve: Any, bus: Bus) -> None:

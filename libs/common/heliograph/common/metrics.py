@@ -117,8 +117,8 @@ CACHE = Counter(
 )
 PANEL_AGENTS = Counter(
     "heliograph_panel_agents_total",
-    "Agents of panel runs by how they ended (done, abstained). Over 10 % without a model: look at "
-    "the providers; without data: at the sources.",
+    "Analysts of panel runs by how they ended: done, by_rules (no answer of its model), abstained (no data), "
+    "failed. Over 10 % by_rules or failed: look at the providers and at the log.",
     ["status"],
 )
 PANEL_SECONDS = Histogram(

@@ -34,15 +34,27 @@ class Opinion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Abstention(msgspec.Struct, frozen=True, kw_only=True):
-    """An agent that has no view: outside every mean and every denominator, unlike a neutral one."""
+    """An agent that has no view: outside every mean and every denominator, unlike a neutral one.
+
+    Attributes:
+        failed: for a fault, and not for want of data.
+    """
 
     agent: str
     ticker: str
     reason: str
     facts: dict[str, Any] = {}
+    failed: bool = False
 
 
 View = Opinion | Abstention
+
+
+def ending(view: View) -> Literal["done", "by_rules", "abstained", "failed"]:
+    """How an agent ended: `by_rules` where it should have spoken by a model."""
+    if isinstance(view, Abstention):
+        return "failed" if view.failed else "abstained"
+    return "by_rules" if view.note else "done"
 
 
 def percent(value: float | None, digits: int = 0) -> str:

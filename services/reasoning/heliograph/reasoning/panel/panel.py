@@ -148,7 +148,8 @@ class Panel:
         except Exception as error:
             # One agent that fails must not take the run with it.
             await log.aexception("an agent failed", agent=agent, ticker=known.ticker)
-            return Abstention(agent=agent, ticker=known.ticker, reason=f"failed: {error!r}"), ("", "")
+            reason = f"failed: {error!r}"
+            return Abstention(agent=agent, ticker=known.ticker, reason=reason, failed=True), ("", "")
 
     async def _voiced(self, asking: Asking, known: Company, view: Opinion) -> tuple[View, tuple[str, str]]:
         prompt = prompts.persona_prompt(PERSONAS[view.agent], known, view)
@@ -170,7 +171,9 @@ class Panel:
         """What a persona says whose model said nothing: what the rules found, marked so, or nothing."""
         if self._without_model == "abstain":
             reason = f"no model answered: {error}"
-            return Abstention(agent=view.agent, ticker=view.ticker, reason=reason, facts=view.facts)
+            return Abstention(
+                agent=view.agent, ticker=view.ticker, reason=reason, facts=view.facts, failed=True
+            )
         return msgspec.structs.replace(view, note=f"by rules, since no model answered: {error}")
 
     async def phrase(self, decision: Decision, views: list[View], rules: PanelRules) -> Decision:

@@ -15,6 +15,7 @@ from heliograph.reasoning.models.port import Models
 from heliograph.reasoning.panel.agents import portfolio_manager
 from heliograph.reasoning.panel.answers import Answers, MemoryAnswers, RedisAnswers
 from heliograph.reasoning.panel.asking import Asking, Pending
+from heliograph.reasoning.panel.opinion import ending
 from heliograph.reasoning.panel.panel import Panel, Step
 from heliograph.reasoning.panel.records.edgar import Edgar
 from heliograph.reasoning.panel.records.folder import Folder
@@ -80,7 +81,6 @@ class PanelWork:
         ts = event_time(task.asof, now)
 
         async def tell(step: Step) -> None:
-            metrics.PANEL_AGENTS.labels(step.status).inc()
             event = progress_event(run, ts, step)
             # Nobody waits for it to be stored: the verdict carries the same, and is confirmed.
             await self._bus.client.publish(
@@ -99,6 +99,8 @@ class PanelWork:
         await self._bus.publish([*self._verdict_messages(run, found), *self._vote_messages(run, found)])
         seconds = self._clock.monotonic() - began
         metrics.PANEL_SECONDS.observe(seconds)
+        for view in (view for views in analysis.views.values() for view in views):
+            metrics.PANEL_AGENTS.labels(ending(view)).inc()
         calls, cost = (asking.calls, asking.cost) if asking else (0, 0.0)
         return reply(run, analysis, found, seconds=seconds, calls=calls, cost=cost)
 
