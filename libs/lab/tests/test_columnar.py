@@ -16,7 +16,7 @@ from heliograph.lab.columnar import rounded, run_columnar
 from heliograph.lab.live import run_live
 from heliograph.lab.lookahead import replay_of
 from heliograph.lab.strategy import Strategy, live_strategy
-from heliograph.lab.trades import Trades, ids, trades_of
+from heliograph.lab.trades import Trades, ids, in_order, trades_of
 from heliograph.tracker.closing import Costs
 
 from .conftest import START, walk
@@ -49,7 +49,7 @@ def market(seed: int, volatility: float) -> Bars:
 def live(bars: Bars, strategy: Strategy, costs: Costs) -> tuple[Trades, list[str]]:
     """The trades of the live objects, and the ids that they gave."""
     signals, outcomes = run_live(replay_of(bars), 1, strategy, costs)
-    return trades_of(signals, outcomes, bars, strategy.sources), [signal.id for signal in signals]
+    return trades_of(in_order(signals), outcomes, bars, strategy.keys), [signal.id for signal in signals]
 
 
 @law
@@ -62,7 +62,7 @@ def test_both_paths_say_the_same(seed: int, volatility: float, gate: float) -> N
     found = run_columnar(bars, strategy, costs)
     assert found.dtype == expected.dtype
     assert found.tobytes() == expected.tobytes()
-    assert sorted(ids(found, bars, strategy.name)) == sorted(identities)
+    assert sorted(ids(found, bars, np.full(len(found), strategy.name))) == sorted(identities)
 
 
 @pytest.mark.parametrize("source", live_strategy().sources)

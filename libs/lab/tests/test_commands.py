@@ -61,6 +61,7 @@ def test_a_person_reads_the_verdict_first(walks: MakeFolder, capsys: pytest.Capt
     out = capsys.readouterr().out
     assert out.startswith("Nothing worth trading: the strategy gave no signal")
     assert "too few bars" in out
+    assert "Confidence: too few ended signals" in out
     assert "signals_sha256" in out
 
 

@@ -60,7 +60,7 @@ def test_what_is_written_is_read_back(
         (("0.7", "0.9"), "weights.TRENDING: sum 1.200, expected 1"),
         (("trend = 0.7", "trend = nan"), "weights.TRENDING.trend: nan, expected a number of at least 0"),
         (("trend = 0.7", "trnd = 0.7"), "'trnd' is not one of trend, technical"),
-        (('["trend", "technical"]', '["trend", "astrology"]'), "sources: astrology, expected some of"),
+        (('["trend", "technical"]', '["trend", "astrology"]'), "sources: 'astrology', expected some of"),
         (("[views.TRENDING]", "[views.SIDEWAYS]"), "'SIDEWAYS' is not one of"),
         (("gate = 80", "gate = 180"), "rules.gate: 180.0, Input should be less than or equal to 100"),
         (("gate = 80", "gates = 80"), "rules.gates: 80.0, Extra inputs are not permitted"),

@@ -22,7 +22,7 @@ from heliograph.lab.live import run_live
 from heliograph.lab.period import Period
 from heliograph.lab.problems import Problem, problems_of
 from heliograph.lab.strategy import Strategy
-from heliograph.lab.trades import Trades, layout, trades_of
+from heliograph.lab.trades import Names, Trades, in_order, layout, trades_of
 from heliograph.tracker.closing import Costs
 
 
@@ -117,7 +117,7 @@ def run(
         parts.append(part)
         done += len(symbols)
         report(done, total)
-    result = together(parts, len(job.strategy.sources))
+    result = together(parts, len(job.strategy.keys))
     if not result.bars:
         raise InputError(f"data: no good bar in {str(job.folder)!r} before the end of the period")
     if not result.ledger.symbols:
@@ -142,8 +142,9 @@ def run_part(job: Job, folder: Folder, symbols: Sequence[str]) -> Part:
     """Run the engines over some symbols."""
     replay = folder.replay(symbols, job.shards, job.period.end)
     bars = bars_of(replay)
-    trades = decided(job, folder, symbols, replay, bars)
-    trades = trades[trades["bar_ts"] >= job.period.start]
+    trades, names = decided(job, folder, symbols, replay, bars)
+    counted = trades["bar_ts"] >= job.period.start
+    trades = trades[counted]
     return Part(
         symbols=bars.symbols,
         intervals=bars.intervals,
@@ -152,26 +153,30 @@ def run_part(job: Job, folder: Folder, symbols: Sequence[str]) -> Part:
         refused=dict(sum((Counter(shard.counts()) for shard in replay.refused), Counter[str]())),
         problems=problems_of(bars),
         trades=trades,
-        ids=records.ids(trades, bars, job.strategy.name),
+        ids=records.ids(trades, bars, names[counted]),
         ledger=post(trades, bars, job.period.start, job.costs),
     )
 
 
-def decided(job: Job, folder: Folder, symbols: Sequence[str], replay: Replay, bars: Bars) -> Trades:
-    """All signals of some symbols with their outcomes.
+def decided(
+    job: Job, folder: Folder, symbols: Sequence[str], replay: Replay, bars: Bars
+) -> tuple[Trades, Names]:
+    """All signals of some symbols with their outcomes, and the strategy of each.
 
-    With a benchmark a symbol's votes also rest on the benchmark's bars, where both are in one shard: then
-    they run batch by batch, the benchmark with them.
+    With a benchmark a symbol's votes also rest on the benchmark's bars, where both are in one shard: then the
+    benchmark is read with them. That, plug-ins, sources from outside (silent here, as in any replay without
+    their votes) and a challenger run batch by batch.
     """
-    benchmark = job.strategy.benchmark
-    if not (job.live or benchmark):
-        return run_columnar(bars, job.strategy, job.costs)
-    if benchmark and benchmark not in symbols:
-        replay = folder.replay([*symbols, benchmark], job.shards, job.period.end)
-    signals, outcomes = run_live(replay, job.shards, job.strategy, job.costs)
+    strategy = job.strategy
+    if strategy.by_columns and not job.live:
+        trades = run_columnar(bars, strategy, job.costs)
+        return trades, np.full(len(trades), strategy.name)
+    if strategy.benchmark and strategy.benchmark not in symbols:
+        replay = folder.replay([*symbols, strategy.benchmark], job.shards, job.period.end)
+    signals, outcomes = run_live(replay, job.shards, strategy, job.costs)
     mine = set(symbols)
-    own = [signal for signal in signals if signal.symbol in mine]
-    return trades_of(own, outcomes, bars, job.strategy.sources)
+    own = in_order([signal for signal in signals if signal.symbol in mine])
+    return trades_of(own, outcomes, bars, strategy.keys), np.array([s.strategy for s in own], np.str_)
 
 
 def together(parts: Iterable[Part], sources: int) -> Result:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from heliograph.common.errors import InvariantError
 from heliograph.common.outcomes import EXPIRED, OPEN
 from heliograph.consensus.engine.compilation import compiled_on_disk
 from heliograph.consensus.engine.kernel import close_by_bar, step
@@ -25,11 +26,17 @@ OPEN_, HIGH, LOW, CLOSE = range(4)
 
 
 def run_columnar(bars: Bars, strategy: Strategy, costs: Costs) -> Trades:
-    """All signals of these bars with their outcomes, by symbol and then by time."""
+    """All signals of these bars with their outcomes, by symbol and then by time.
+
+    Raises:
+        InvariantError: the strategy needs more than the kernel.
+    """
+    if not strategy.by_columns:
+        raise InvariantError(f"columnar: {strategy.name} needs more than the kernel")
     engine = strategy.engine()
     rows = engine.state.rows_of(bars.symbols)
     columns = matrix(bars)
-    sources = np.array([SOURCES.index(name) for name in strategy.sources], np.int64)
+    sources = np.array([SOURCES.index(name) for name in strategy.keys], np.int64)
     lengths = bars.lengths
     decision = np.zeros(1, DECISION)
     full: list[Trades] = []

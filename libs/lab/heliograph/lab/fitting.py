@@ -11,7 +11,6 @@ from sklearn.metrics import log_loss
 
 from heliograph.common.ids import derive_id
 from heliograph.common.outcomes import OPEN
-from heliograph.consensus.engine import Weights
 from heliograph.consensus.engine.layout import VIEWS
 from heliograph.lab.bars import Floats
 from heliograph.lab.period import Period
@@ -82,7 +81,7 @@ def fit(strategy: Strategy, trades: Trades) -> tuple[Strategy, list[Fit]]:
         "weights", strategy.name, *(f"{v}.{s}={w}" for v in learnt for s, w in learnt[v].items())
     )
     version = f"{strategy.weights.version[:20]}-{mark[:8]}"
-    weights = Weights(name=strategy.weights.name, version=version, views=views)
+    weights = msgspec.structs.replace(strategy.weights, version=version, views=views)
     return msgspec.structs.replace(strategy, weights=weights), fits
 
 
@@ -103,7 +102,7 @@ def fit_view(strategy: Strategy, view: str, trades: Trades) -> Fit:
             view=view, signals=len(trades), weights=None, why="no source's agreement went with wins", **told
         )
     share = found / found.sum()
-    row = {s: round(float(w), DECIMALS) for s, w in zip(strategy.sources, share, strict=True)}
+    row = {s: round(float(w), DECIMALS) for s, w in zip(strategy.keys, share, strict=True)}
     return Fit(view=view, signals=len(trades), weights=row, why="", **told)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heliograph.common.errors import InputError
+from heliograph.consensus.catalogue import choose
 from heliograph.consensus.engine import Weights
 from heliograph.consensus.engine.layout import VIEWS
 from heliograph.fetcher.load import Replay, prepare
@@ -158,8 +159,11 @@ def changed(
 
 def alone(strategy: Strategy, source: str) -> Strategy:
     """A strategy in which one source decides, and speaks whenever it takes a side."""
+    chosen = choose((source,))
+    key = (*chosen.kernel, *(other.key for other in chosen.others))[0]
+    views = {view: {key: 1.0} for view in VIEWS}
     return Strategy(
-        weights=Weights(name=strategy.weights.name, views={view: {source: 1.0} for view in VIEWS}),
+        weights=Weights(name=strategy.weights.name, views=views, plugins=chosen.plugins),
         rules=rules_of(strategy.rules, {"gate": 0.0}),
         sources=(source,),
         benchmark=strategy.benchmark,

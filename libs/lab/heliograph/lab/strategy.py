@@ -10,8 +10,11 @@ from pydantic import ValidationError
 
 from heliograph.common.config import load
 from heliograph.common.errors import InputError
+from heliograph.consensus.catalogue import choose
 from heliograph.consensus.engine import Engine, Rules, Weights
+from heliograph.consensus.market import market_hours
 from heliograph.consensus.settings import ConsensusSettings
+from heliograph.consensus.weight_files import read_weights
 
 
 class Strategy(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,19 +23,33 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         weights: what each source counts for, by view, with name and version.
         rules: the numbers of votes, gate and prices.
-        sources: those that have a vote.
+        sources: names of those that have a vote, as in the configuration.
         benchmark: symbol that strength is relative to, in its shard; empty for none.
+        challenger: a second weight set that gets a share `rollout` (0–1) of symbols and days.
     """
 
     weights: Weights
     rules: Rules
     sources: tuple[str, ...]
     benchmark: str = ""
+    challenger: Weights | None = None
+    rollout: float = 0.0
 
     @property
     def name(self) -> str:
         """Name and version, as signals carry them."""
         return self.weights.strategy
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The sources' keys, as votes carry them."""
+        chosen = choose(self.sources)
+        return (*chosen.kernel, *(source.key for source in chosen.others))
+
+    @property
+    def by_columns(self) -> bool:
+        """Whether the kernel alone decides, on each symbol's own bars, by one weight set."""
+        return not (choose(self.sources).others or self.benchmark or self.challenger)
 
     def engine(self) -> Engine:
         """A new engine.
@@ -40,11 +57,21 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             InputError: the weights do not fit the sources.
         """
-        return Engine(self.weights, self.rules, self.sources, benchmark=self.benchmark)
+        chosen = choose(self.sources)
+        return Engine(
+            self.weights,
+            self.rules,
+            chosen.kernel,
+            benchmark=self.benchmark,
+            others=chosen.others,
+            hours=market_hours() if chosen.needs_hours else None,
+            challenger=self.challenger,
+            rollout=self.rollout,
+        )
 
 
 class WeightsFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A weight set as a TOML file.
+    """A weight set as a TOML file: as the consensus service takes it, and rules besides.
 
     Attributes:
         name: part of each signal's id, as is `version`; give another version with every change.
@@ -67,11 +94,15 @@ def live_strategy() -> Strategy:
         ConfigError: a setting is wrong.
     """
     settings = load(ConsensusSettings)
+    plugins = settings.chosen.plugins
+    file = settings.challenger_file
     return Strategy(
         weights=settings.table(),
         rules=settings.rules,
         sources=settings.sources,
         benchmark=settings.benchmark,
+        challenger=read_weights(file, settings.sources, plugins) if file is not None else None,
+        rollout=settings.rollout,
     )
 
 
@@ -89,11 +120,14 @@ def read_strategy(path: Path) -> Strategy:
         raise InputError(f"weights: {path}: {error}") from error
     default = live_strategy()
     try:
-        weights = Weights(name=given.name, version=given.version, views=given.views or default.weights.views)
+        sources = given.sources or default.sources
+        views = given.views or default.weights.views
+        plugins = choose(sources).plugins
+        weights = Weights(name=given.name, version=given.version, views=views, plugins=plugins)
         strategy = Strategy(
             weights=weights,
             rules=rules_of(default.rules, given.rules),
-            sources=given.sources or default.sources,
+            sources=sources,
             benchmark=default.benchmark,
         )
         strategy.engine()

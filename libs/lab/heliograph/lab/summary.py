@@ -86,7 +86,7 @@ def summarise(job: Job, result: Result) -> Summary:
     """The figures of a backtest."""
     days = curves(result)
     years = len(result.ledger.profit) / DAYS_A_YEAR
-    trades, sources = result.trades, job.strategy.sources
+    trades, sources = result.trades, job.strategy.keys
     portfolio = performance(days.strategy, years)
     intervals = {
         **portfolio_intervals(returns_of(days.strategy), years),

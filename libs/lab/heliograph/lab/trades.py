@@ -13,6 +13,7 @@ from heliograph.consensus.engine.layout import REGIMES, VIEWS
 from heliograph.lab.bars import Bars
 
 Trades = NDArray[np.void]
+Names = NDArray[np.str_]
 
 RESULTS = {WIN: "win", LOSS: "loss", EXPIRED: "expired", OPEN: "open"}
 CODES = {name: code for code, name in RESULTS.items()}
@@ -50,10 +51,10 @@ def layout(sources: int) -> np.dtype[np.void]:
 def trades_of(
     signals: Sequence[Signal], outcomes: dict[str, Outcome], bars: Bars, sources: Sequence[str]
 ) -> Trades:
-    """Events as records, by symbol and then by time.
+    """Events as records, in their order.
 
     Args:
-        signals: in any order; `outcomes` by the id of the signal, for those that have ended.
+        signals: as `in_order` gives them; `outcomes` by the id of the signal, for those that have ended.
         bars: those that the signals came of.
         sources: the columns of the votes.
     """
@@ -78,7 +79,12 @@ def trades_of(
             trade["weight"][column] = vote.weight
         if signal.id in outcomes:
             end(trade, outcomes[signal.id], bars)
-    return trades[np.lexsort((trades["side"], trades["ts"], trades["symbol"]))]
+    return trades
+
+
+def in_order(signals: Sequence[Signal]) -> list[Signal]:
+    """Signals by symbol and then by time, a SELL before a BUY."""
+    return sorted(signals, key=lambda signal: (signal.symbol, signal.ts, signal.action != "SELL"))
 
 
 def end(trade: Any, outcome: Outcome, bars: Bars) -> None:
@@ -97,12 +103,16 @@ def row_of(bars: Bars, symbol: int, ts: int) -> int:
     return int(first + np.searchsorted(bars.ts[first:end], ts))
 
 
-def ids(trades: Trades, bars: Bars, strategy: str) -> list[str]:
-    """The id of each signal, as the engine derives it."""
+def ids(trades: Trades, bars: Bars, strategies: Names) -> list[str]:
+    """The id of each signal, as the engine derives it; `strategies` name that of each."""
     return [
         derive_id("signal", bars.symbols[s], "BUY" if side > 0 else "SELL", strategy, bars.intervals[s], ts)
-        for s, side, ts in zip(
-            trades["symbol"].tolist(), trades["side"].tolist(), trades["bar_ts"].tolist(), strict=True
+        for s, side, strategy, ts in zip(
+            trades["symbol"].tolist(),
+            trades["side"].tolist(),
+            strategies.tolist(),
+            trades["bar_ts"].tolist(),
+            strict=True,
         )
     ]
 

@@ -127,7 +127,7 @@ def fitted_trades(
 ) -> list[Trades]:
     """What each window's candidate gave in its validation and test parts; nothing without a candidate."""
     folder = Folder(job.folder)
-    found = [[np.zeros(0, layout(len(job.strategy.sources)))] for _ in walked]
+    found = [[np.zeros(0, layout(len(job.strategy.keys)))] for _ in walked]
     names = rows = 0
     for done, symbols in enumerate(chunks):
         replay = folder.replay(symbols, job.shards)
@@ -135,7 +135,7 @@ def fitted_trades(
         for number, (candidate, window) in enumerate(zip(candidates, walked, strict=True)):
             if candidate is not job.strategy:
                 one = msgspec.structs.replace(job, strategy=candidate)
-                trades = decided(one, folder, symbols, replay, bars)
+                trades, _ = decided(one, folder, symbols, replay, bars)
                 kept = opened_in(trades, Period(window.validation.start, window.test.end))
                 found[number].append(shifted(kept, names, rows))
             report(done * len(walked) + number + 1)

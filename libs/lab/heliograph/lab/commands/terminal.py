@@ -11,6 +11,7 @@ from rich.table import Table
 
 from heliograph.lab.chance import Interval
 from heliograph.lab.record import Record
+from heliograph.lab.reliability import Reliability
 from heliograph.lab.summary import Summary
 
 WIDTH = 120
@@ -68,11 +69,28 @@ def print_summary(summary: Summary) -> None:
     console.print(portfolio_table(summary))
     console.print()
     console.print(record_table(summary))
+    console.print(f"\n{confidence(summary.reliability)}", highlight=False)
     for problem in summary.problems:
         console.print(
             f"[yellow]{problem.symbol}[/] {problem.day} {problem.kind}: {problem.detail}", highlight=False
         )
     console.print(f"signals_sha256 {summary.signals_sha256}", highlight=False)
+
+
+def confidence(found: Reliability) -> str:
+    """What the confidence was worth, in a sentence."""
+    if found.raw is None or found.brier_gain is None or found.ece_gain is None:
+        return "Confidence: too few ended signals for a calibration."
+    gains = ", ".join(
+        f"{name} {percent(gain.value, 1)} ({spread(gain.interval, lambda v: percent(v, 1)) or 'no interval'})"
+        for name, gain in (("Brier score", found.brier_gain), ("calibration error", found.ece_gain))
+    )
+    goal = (
+        "the goal of 10 % each is met" if found.goal_met else "the goal of 10 % each is not shown to be met"
+    )
+    return (
+        f"Confidence, calibrated by the past alone, on {found.signals:,} signals: lower by {gains}; {goal}."
+    )
 
 
 FRACTIONS = {
