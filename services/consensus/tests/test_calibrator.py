@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from heliograph.common import subjects
@@ -91,6 +92,7 @@ def test_a_symbol_with_a_curve_has_its_own(made: Any) -> None:
     assert calibrator(model("1", 0, symbols={"ZZ": own[signal.symbol]})).calibrated(signal).confidence < 50
 
 
+@examples(deadline=None)
 @given(st.lists(st.integers(0, 50), max_size=60), st.integers(-1, 52))
 def test_only_a_version_that_had_seen_nothing_of_its_time_counts(untils: list[int], ts: int) -> None:
     models = [model(str(n), until) for n, until in enumerate(untils)]

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression
 
@@ -41,6 +41,7 @@ def test_one_outcome_or_one_score_gives_a_constant(won: bool, win: float) -> Non
     assert fitted([(77.0, won)] * 5).at([0, 77, 100]).tolist() == [win] * 3
 
 
+@settings(deadline=None)
 @given(samples)
 def test_it_is_the_reference_regression(sample: list[tuple[float, bool]]) -> None:
     raw, won = (np.array(column, np.float64) for column in zip(*sample, strict=True))
@@ -48,6 +49,7 @@ def test_it_is_the_reference_regression(sample: list[tuple[float, bool]]) -> Non
     assert np.allclose(fit(raw, won, 10_000).at(grid), reference.predict(grid), atol=1e-4)
 
 
+@settings(deadline=None)
 @given(samples, st.integers(2, POINTS))
 def test_it_never_falls_and_stays_a_percentage(sample: list[tuple[float, bool]], most: int) -> None:
     curve = fitted(sample, most)
@@ -59,6 +61,7 @@ def test_it_never_falls_and_stays_a_percentage(sample: list[tuple[float, bool]],
     assert (curve.raw[0], curve.raw[-1]) == (min(sample)[0], max(sample)[0])
 
 
+@settings(deadline=None)
 @given(samples, samples, st.floats(0, 1))
 def test_drawn_towards_the_pool_is_between_both(own: Any, pool: Any, weight: float) -> None:
     first, second = fitted(own), fitted(pool)

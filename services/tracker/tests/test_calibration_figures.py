@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, log_loss
 
@@ -47,6 +47,7 @@ def test_nothing_has_no_figures() -> None:
     assert figures(np.array([]), np.array([])) is None
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(1, 99), st.booleans()), min_size=1, max_size=50))
 def test_they_are_those_of_the_reference(sample: list[tuple[float, bool]]) -> None:
     forecast, won = (np.array(column, np.float64) for column in zip(*sample, strict=True))

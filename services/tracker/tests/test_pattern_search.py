@@ -38,7 +38,7 @@ def test_each_feature_is_standardised_before_the_length_is_taken() -> None:
     assert fit(features[:-1], until=5).version != scaler.version
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.lists(st.floats(-1e6, 1e6), min_size=SIZE, max_size=SIZE), min_size=1, max_size=12))
 def test_a_constant_feature_divides_by_nothing(rows: list[list[float]]) -> None:
     features = np.array(rows)
