@@ -1,7 +1,6 @@
 """The record looks at itself: refusals at once, a sample by the hour, everything by the day, days' roots."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -15,6 +14,7 @@ from heliograph.common.errors import UnavailableError
 from heliograph.tracker import days, partitions, refusals
 from heliograph.tracker.checking import Finding
 from heliograph.tracker.database import Database
+from heliograph.tracker.ending import end
 from heliograph.tracker.settings import TrackerSettings
 from heliograph.tracker.verification import Verification, VerifyPage, VerifyQuery
 
@@ -45,7 +45,6 @@ class Integrity:
         self._verification = Verification(database)
         self.checks: dict[str, Check] = {}
         self._task: asyncio.Task[None] | None = None
-        self._stopping = asyncio.Event()
 
     def start(self) -> None:
         """Begin to look."""
@@ -53,23 +52,17 @@ class Integrity:
 
     async def close(self) -> None:
         """Stop; a check under way is made again by whoever comes next."""
-        self._stopping.set()
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await end(self._task)
 
     async def _run(self) -> None:
-        while not self._stopping.is_set():
+        while True:
             try:
                 await self.look()
             except UnavailableError as error:
                 await log.awarning("record not looked at", error=str(error))
             except Exception:  # the record goes on being written whatever happens here
                 await log.aexception("record not looked at")
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_S):
-                    await self._stopping.wait()
+            await asyncio.sleep(LOOK_S)
 
     async def look(self) -> None:
         """Take what was refused, and make the checks that are due.

@@ -6,7 +6,6 @@ from one row to `limit`; no row waits for others to come.
 """
 
 import asyncio
-import contextlib
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from heliograph.common import metrics
 from heliograph.common.errors import HeliographError, PoisonError, UnavailableError
 from heliograph.tracker import leases
 from heliograph.tracker.database import Database
+from heliograph.tracker.ending import end
 from heliograph.tracker.leases import Lease
 from heliograph.tracker.partitions import Partitions
 from heliograph.tracker.rows import Row
@@ -69,10 +69,7 @@ class Writer:
 
     async def close(self) -> None:
         """Stop; every caller of `write` has its answer by then, since shards are closed before."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await end(self._task)
         for request in self._waiting:
             request.settle(UnavailableError("postgres: the writer is closed"))
         self._waiting.clear()

@@ -6,7 +6,6 @@ the bus was away, the bucket was lost) is sent by whoever looks next.
 """
 
 import asyncio
-import contextlib
 
 import structlog
 
@@ -19,6 +18,7 @@ from heliograph.tracker.calibration import store
 from heliograph.tracker.calibration.store import Due
 from heliograph.tracker.calibration.training import Trial, trial
 from heliograph.tracker.database import Connection, Database
+from heliograph.tracker.ending import end
 from heliograph.tracker.settings import TrackerSettings
 
 DAY_NS = 86_400 * NANOSECONDS
@@ -43,10 +43,7 @@ class Trainer:
 
     async def close(self) -> None:
         """Stop; a training under way is given up, and another replica takes it over."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await end(self._task)
 
     async def _run(self) -> None:
         """Look until stopped. A failure is logged and tried again: the calibration in use stays meanwhile."""

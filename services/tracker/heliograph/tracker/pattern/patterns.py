@@ -1,7 +1,6 @@
 """The pattern search of a replica: loaded from the record, fed as outcomes come, asked on the bus."""
 
 import asyncio
-import contextlib
 from datetime import datetime, timedelta
 from typing import Annotated, TypeVar
 
@@ -12,6 +11,7 @@ from heliograph.common.bus import Bus
 from heliograph.common.errors import InputError, UnavailableError
 from heliograph.common.patterns import Features, PatternCase, check_features
 from heliograph.tracker.database import Connection, Database
+from heliograph.tracker.ending import end
 from heliograph.tracker.pattern import store
 from heliograph.tracker.pattern.expectation import Expectation
 from heliograph.tracker.pattern.memory import Found, PatternMemory
@@ -65,10 +65,7 @@ class Patterns:
 
     async def close(self) -> None:
         """Stop loading."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await end(self._task)
 
     @property
     def cases(self) -> int:
