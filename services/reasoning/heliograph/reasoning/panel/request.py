@@ -1,5 +1,6 @@
 """A request to analyse, and what comes of it: JSON in, events and JSON out."""
 
+import asyncio
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -87,8 +88,9 @@ async def task_of(request: Request, source: Source, today: date) -> Task:
     """
     asof = request.asof
     if asof is None:
-        newest = [(await source.records(ticker)).newest for ticker in request.tickers]
-        asof = min(max((day for day in newest if day is not None), default=today), today)
+        found = await asyncio.gather(*(source.records(ticker) for ticker in request.tickers))
+        newest = [records.newest for records in found if records.newest is not None]
+        asof = min(max(newest, default=today), today)
     if asof > today:
         raise InputError(f"to: {asof}, expected a day up to {today}")
     return Task(

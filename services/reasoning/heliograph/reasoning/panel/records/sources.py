@@ -47,6 +47,8 @@ class Remembered:
         until, task = self._known.get(ticker, (0.0, None))
         if task is None or until <= self._clock.monotonic():
             task = asyncio.create_task(self._source.records(ticker))
+            # Whoever asked may have left: then nobody else takes the failure.
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
             self._known[ticker] = self._clock.monotonic() + self._ttl_s, task
             while len(self._known) > self._size:
                 self._known.popitem(last=False)
