@@ -34,42 +34,53 @@ def side_of(value: float, reference: float, scale: float) -> int:
 
 
 @compiled
-def rolled(total: float, ring: Floats, held: int, window: int) -> float:
-    """The sum of the newest `window` of `held` values, the newest of which `total` does not yet have."""
+def earlier(slot: int, bars: int, size: int) -> int:
+    """The slot of a ring that many bars before another one, at most a round; cheaper than a division."""
+    return slot - bars if slot >= bars else slot - bars + size
+
+
+@compiled
+def rolled(total: float, ring: Floats, slot: int, held: int, window: int) -> float:
+    """The sum of the newest `window` of `held` values, the newest of which, at `slot`, is not in `total`."""
+    size = ring.size
     if held % window == 0:
         fresh: float = 0.0
-        for index in range(held - window, held):
-            fresh += ring[index % ring.size]
+        at = earlier(slot, window - 1, size)
+        for _ in range(window):
+            fresh += ring[at]
+            at = at + 1 if at + 1 < size else 0
         return fresh
-    moved: float = total + ring[(held - 1) % ring.size]
+    moved: float = total + ring[slot]
     if held > window:
-        moved -= ring[(held - 1 - window) % ring.size]
+        moved -= ring[earlier(slot, window, size)]
     return moved
 
 
 @compiled
-def return_of(closes: Floats, number: int) -> float:
-    """The return of change number `number` (from 0), which leads from the bar of that number to the next."""
-    found: float = closes[(number + 1) % CLOSES] / closes[number % CLOSES] - 1.0
+def return_at(closes: Floats, slot: int) -> float:
+    """The return of the bar at a slot of the ring over the bar before it."""
+    found: float = closes[slot] / closes[earlier(slot, 1, CLOSES)] - 1.0
     return found
 
 
 @compiled
 def rolled_returns(
-    total: float, squares: float, closes: Floats, changes: int, window: int
+    total: float, squares: float, closes: Floats, slot: int, changes: int, window: int
 ) -> tuple[float, float]:
     """As `rolled`, the sums of the newest `window` of `changes` returns and of their squares."""
     if changes % window == 0:
         fresh, fresh_squares = 0.0, 0.0
-        for number in range(changes - window, changes):
-            value = return_of(closes, number)
+        at = earlier(slot, window - 1, CLOSES)
+        for _ in range(window):
+            value = return_at(closes, at)
             fresh += value
             fresh_squares += value * value
+            at = at + 1 if at + 1 < CLOSES else 0
         return fresh, fresh_squares
-    newest = return_of(closes, changes - 1)
+    newest = return_at(closes, slot)
     moved, moved_squares = total + newest, squares + newest * newest
     if changes > window:
-        oldest = return_of(closes, changes - 1 - window)
+        oldest = return_at(closes, earlier(slot, window, CLOSES))
         moved -= oldest
         moved_squares -= oldest * oldest
     return moved, moved_squares
@@ -106,31 +117,32 @@ def absorb(symbol: Symbol, high: float, low: float, close: float, volume: float)
     """Take the next bar of a symbol into its indicators."""
     before = symbol.bars
     bars = before + 1
-    symbol.closes[before % CLOSES] = close
-    symbol.volumes[before % VOLUMES] = volume
-    symbol.close_sum_20 = rolled(symbol.close_sum_20, symbol.closes, bars, 20)
-    symbol.close_sum_50 = rolled(symbol.close_sum_50, symbol.closes, bars, 50)
-    symbol.close_sum_200 = rolled(symbol.close_sum_200, symbol.closes, bars, 200)
-    symbol.volume_sum_20 = rolled(symbol.volume_sum_20, symbol.volumes, bars, 20)
+    slot, volume_slot, reach_slot = before % CLOSES, before % VOLUMES, before % EXTREMES
+    symbol.closes[slot] = close
+    symbol.volumes[volume_slot] = volume
+    symbol.close_sum_20 = rolled(symbol.close_sum_20, symbol.closes, slot, bars, 20)
+    symbol.close_sum_50 = rolled(symbol.close_sum_50, symbol.closes, slot, bars, 50)
+    symbol.close_sum_200 = rolled(symbol.close_sum_200, symbol.closes, slot, bars, 200)
+    symbol.volume_sum_20 = rolled(symbol.volume_sum_20, symbol.volumes, volume_slot, bars, 20)
     if before > 0:
-        absorb_change(symbol, before, high, low, close)
+        absorb_change(symbol, before, slot, high, low, close)
     absorb_macd(symbol, bars, close)
     absorb_ema(symbol, bars, close)
-    symbol.reaches[before % EXTREMES, 0] = high
-    symbol.reaches[before % EXTREMES, 1] = low
+    symbol.reaches[reach_slot, 0] = high
+    symbol.reaches[reach_slot, 1] = low
     symbol.close = close
     symbol.bars = bars
 
 
 @compiled
-def absorb_change(symbol: Symbol, changes: int, high: float, low: float, close: float) -> None:
+def absorb_change(symbol: Symbol, changes: int, slot: int, high: float, low: float, close: float) -> None:
     """What rests on the step from the bar before: returns, Wilder's gain and loss (RSI), true range (ATR)."""
     prior = symbol.close
     symbol.return_sum_20, symbol.return_squares_20 = rolled_returns(
-        symbol.return_sum_20, symbol.return_squares_20, symbol.closes, changes, 20
+        symbol.return_sum_20, symbol.return_squares_20, symbol.closes, slot, changes, 20
     )
     symbol.return_sum_50, symbol.return_squares_50 = rolled_returns(
-        symbol.return_sum_50, symbol.return_squares_50, symbol.closes, changes, 50
+        symbol.return_sum_50, symbol.return_squares_50, symbol.closes, slot, changes, 50
     )
     change = close - prior
     symbol.average_gain = wilder(symbol.average_gain, max(change, 0.0), changes)
