@@ -74,6 +74,11 @@ class Running:
         ]
         return int(sum(found))
 
+    def run(self, *args: str) -> "subprocess.CompletedProcess[str]":
+        """Another command of `heliograph` on the same state folder."""
+        command = [HELIOGRAPH, *args, "--state", str(self.folder / "state")]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=ROOT)
+
     def text(self) -> str:
         """Everything that it has printed."""
         return (self.folder / "stdout.txt").read_text() + (self.folder / "stderr.txt").read_text()

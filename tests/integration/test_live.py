@@ -75,6 +75,16 @@ async def test_the_client_gives_every_signal_typed_and_verified(running: Running
         assert reason.event.text
 
 
+def test_a_healthy_stack_passes_every_check(running: Running) -> None:
+    def healthy() -> bool:
+        asked = running.run("health", "--level", "3", "--json")
+        found = {check["name"]: check["state"] for check in json.loads(asked.stdout)}
+        assert {"python", "processes", "shards", "lag of SIGNAL", "page", "api", "integrity"} <= set(found)
+        return asked.returncode == 0 and "fail" not in found.values()
+
+    until(healthy, "a stack in which every check passes", 60)
+
+
 def test_the_page_the_api_and_the_stores_agree(running: Running) -> None:
     page = urllib.request.urlopen(running.run_file()["urls"]["gateway"], timeout=10).read().decode()  # noqa: S310 - ours
     assert "<script" in page
