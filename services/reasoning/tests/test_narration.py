@@ -235,6 +235,24 @@ async def test_out_of_budget_the_template_explains(
     assert {figures["breaker"] for figures in told.values()} == {"closed"}
 
 
+async def test_a_crowd_that_finds_no_room_does_not_hold_up_the_next(
+    bus: Bus, start: Make, server: ModelServer, many: list[Signal], capsys: pytest.CaptureFixture[str]
+) -> None:
+    narrow = {
+        name: {"base_url": server.base_url(name), "calls_per_minute": 3} for name in ("glm", "deepseek")
+    }
+    service = await start(providers=narrow)
+    crowd = [msgspec.structs.replace(s, symbol=f"S{n}") for n, s in enumerate(many)]
+    await handle(service, crowd[:20])
+    assert len(server.calls) == 6
+    began = time.monotonic()
+    await handle(service, crowd[20:])
+    assert time.monotonic() - began < 1
+    assert len(server.calls) == 6
+    check_prices(crowd, await reasons(bus))
+    assert capsys.readouterr().out.count("no model explains") == 1
+
+
 async def test_reasons_come_while_redis_is_killed(
     bus: Bus, start: Make, server: ModelServer, many: list[Signal], redis_server: Any
 ) -> None:

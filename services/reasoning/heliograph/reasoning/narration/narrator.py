@@ -102,7 +102,10 @@ class Narrator:
         answer = await self._models.ask(prompt)
         if not isinstance(answer, Answer):
             if answer.reason in NO_ROOM:
+                rests = self._clock.monotonic() < self._rests_until
                 self._rests_until = self._clock.monotonic() + REST_S
+                if rests:  # others of the same crowd have said so
+                    return None
             await log.ainfo("no model explains", reason=answer.reason, detail=answer.detail)
             return None
         text = narrative.text_of(answer.text, asked)
