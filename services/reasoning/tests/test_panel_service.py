@@ -157,6 +157,18 @@ async def test_a_rerun_costs_nothing(serve: Any, bus: Bus) -> None:
     assert [second["verdicts"][0][k] for k in same] == [first["verdicts"][0][k] for k in same]
 
 
+async def test_the_verdict_belongs_to_the_trace_of_its_request(serve: Any, bus: Bus) -> None:
+    await serve()
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    body = json.dumps({"tickers": ["SNOW"], "agents": ["fundamentals"], "run": "t1"}).encode()
+    headers = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
+    await bus.client.request("analyze", body, timeout=30, headers=headers)
+    last = await bus.last_seq("ANALYSIS")
+    found = [m async for m in bus.read("ANALYSIS", "analysis.t1.*", after=0, upto=last)]
+    assert len(found) == 4
+    assert {message.headers["traceparent"].split("-")[1] for message in found} == {trace}
+
+
 async def test_how_agents_end_is_counted(serve: Any, bus: Bus) -> None:
     def counted() -> dict[str, float]:
         ends = ("done", "by_rules", "abstained", "failed")

@@ -8,7 +8,7 @@ from nats.aio.msg import Msg
 from nats.js.api import ConsumerConfig
 from nats.js.client import JetStreamContext
 
-from heliograph.common import metrics
+from heliograph.common import metrics, telemetry
 from heliograph.common.bus import Bus, Message
 from heliograph.common.errors import InputError, UnavailableError
 from heliograph.common.events import AgentProgress, DeadLetter, Prediction, Verdict, encode
@@ -88,7 +88,13 @@ class Predictions:
             seq = message.metadata.sequence.stream
             found = await self.verdicts(message.subject, seq)
             if len(found) >= event.verdicts:  # else the last one will bring them all
-                await self.store(found)
+                parent = (message.headers or {}).get("traceparent")
+                named = {"heliograph.run": event.run}
+                with telemetry.span(
+                    "record analysis", kind="consumer", parent=parent, attributes=named
+                ) as span:
+                    span.keep()
+                    await self.store(found)
         await message.ack()
 
     async def verdicts(self, subject: str, upto: int) -> list[Verdict]:

@@ -79,7 +79,8 @@ class PanelService:
         try:
             async with self._turn:
                 work = await self._started()
-                data = msgspec.json.encode(await work.analyze(message.data))
+                parent = (message.headers or {}).get("traceparent")
+                data = msgspec.json.encode(await work.analyze(message.data, parent))
         except Exception as error:
             # Whoever asks is told; the next request must be taken all the same.
             await log.awarning("analyze failed", error=repr(error))

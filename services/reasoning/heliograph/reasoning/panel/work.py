@@ -1,12 +1,13 @@
 """What one request to the panel takes: the sources, the models, the run, and what is published of it."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import structlog
 from redis.asyncio import Redis
 
-from heliograph.common import metrics, subjects
+from heliograph.common import metrics, subjects, telemetry
 from heliograph.common.bus import Bus, Message
 from heliograph.common.clock import Clock
 from heliograph.common.events import Verdict, encode
@@ -66,7 +67,7 @@ class PanelWork:
         if self._edgar is not None:
             await self._edgar.close()
 
-    async def analyze(self, body: bytes) -> Reply:
+    async def analyze(self, body: bytes, traceparent: str | None = None) -> Reply:
         """Run the panel on a request; verdicts and votes are stored when it returns.
 
         Raises:
@@ -79,24 +80,14 @@ class PanelWork:
         task = await task_of(request, self._source, day_of(now))
         run = request.run or derive_id("run", body.decode(), now)
         ts = event_time(task.asof, now)
-
-        async def tell(step: Step) -> None:
-            event = progress_event(run, ts, step)
-            # Nobody waits for it to be stored: the verdict carries the same, and is confirmed.
-            await self._bus.client.publish(
-                subjects.analysis(run, step.agent), encode(event), headers={"Nats-Msg-Id": event.id}
-            )
-
         asking = self._asking()
-        panel = Panel(
-            self._source,
-            asking,
-            without_model=self._settings.panel_without_model,
-            manager_asks=self._settings.panel_manager_asks,
-        )
-        analysis = await panel.run(task, tell)
-        found = verdicts(run, ts, analysis)
-        await self._bus.publish([*self._verdict_messages(run, found), *self._vote_messages(run, found)])
+        named = {"heliograph.run": run, "heliograph.tickers": ", ".join(task.tickers)}
+        with telemetry.span("analyze", kind="server", parent=traceparent, attributes=named) as span:
+            span.keep()
+            headers = {"traceparent": span.traceparent}
+            analysis = await self._panel(asking).run(task, partial(self._tell, run, ts, headers))
+            found = verdicts(run, ts, analysis)
+            await self._bus.publish(self._messages(run, found, headers))
         seconds = self._clock.monotonic() - began
         metrics.PANEL_SECONDS.observe(seconds)
         for view in (view for views in analysis.views.values() for view in views):
@@ -109,15 +100,31 @@ class PanelWork:
             return None
         return Asking(self._models, self._answers, self._settings.panel_model_wait_s, self._pending)
 
-    def _verdict_messages(self, run: str, found: list[Verdict]) -> list[Message]:
-        subject = subjects.analysis(run, portfolio_manager.NAME)
-        return [Message(subject=subject, data=encode(v), msg_id=v.id) for v in found]
+    def _panel(self, asking: Asking | None) -> Panel:
+        return Panel(
+            self._source,
+            asking,
+            without_model=self._settings.panel_without_model,
+            manager_asks=self._settings.panel_manager_asks,
+        )
 
-    def _vote_messages(self, run: str, found: list[Verdict]) -> list[Message]:
+    async def _tell(self, run: str, ts: int, headers: dict[str, str], step: Step) -> None:
+        """Say that an agent has ended. Nobody waits for it to be stored: the verdict carries the same."""
+        event = progress_event(run, ts, step)
+        await self._bus.client.publish(
+            subjects.analysis(run, step.agent), encode(event), headers={**headers, "Nats-Msg-Id": event.id}
+        )
+
+    def _messages(self, run: str, found: list[Verdict], headers: dict[str, str]) -> list[Message]:
+        """The verdicts, and the votes that they are."""
+        subject = subjects.analysis(run, portfolio_manager.NAME)
         batches = votes(run, found, self._bus.settings.shards)
         return [
-            Message(subject=f"input.votes.{shard}", data=encode(batch), msg_id=batch.id)
-            for shard, batch in batches.items()
+            *(Message(subject=subject, data=encode(v), msg_id=v.id, headers=headers) for v in found),
+            *(
+                Message(subject=f"input.votes.{shard}", data=encode(batch), msg_id=batch.id, headers=headers)
+                for shard, batch in batches.items()
+            ),
         ]
 
 
