@@ -12,6 +12,7 @@ BENCHMARKS = (
     "startup",
     "postgres",
     "clickhouse",
+    "archive",
     "calibration",
     "pattern",
     "reasons",

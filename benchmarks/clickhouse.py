@@ -4,23 +4,26 @@ The writer takes decoded events, as its processors do: the mapping to columns is
 has the rows ready as Arrow. Both write the same rows into tables of the same DDL, one after the other.
 """
 
+# ruff: noqa: S608 - its statements are made of our own names and numbers
 import asyncio
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from benchmarks.figures import Figure, quantile, show
 
-from heliograph.archiver import queries
+from heliograph.archiver import dashboard, queries
 from heliograph.archiver.archive.archive import Archive
 from heliograph.archiver.archive.folder_store import FolderStore
 from heliograph.archiver.clickhouse import ClickHouse
+from heliograph.archiver.requests import Request
 from heliograph.archiver.rows import event_rows
-from heliograph.archiver.schema import BARS
+from heliograph.archiver.schema import BARS, VIEWS
 from heliograph.archiver.writer import MAX_ROWS, GroupCommit
 from heliograph.common.events import BarBatch
 from heliograph.common.ids import derive_id
@@ -32,6 +35,9 @@ MESSAGES = 16
 MINUTES = 48
 ROUNDS = 3
 LONE_ROWS = 100
+QUESTION_BARS = (1_000_000, 10_000_000)
+QUESTION_ROUNDS = 5
+STEP = 500_000
 START_NS = 1_600_000_020 * 10**9
 MINUTE_NS = 60 * 10**9
 SAMPLE = Path(__file__).parent.parent / "data" / "sample"
@@ -150,6 +156,71 @@ async def archive(db: ClickHouse, folder: Path) -> list[Figure]:
     ]
 
 
+async def grow(db: ClickHouse, start: int, end: int) -> None:
+    """Minute bars numbers `start` to `end` of a thousand symbols, and the signals of one bar in a hundred."""
+    numbers = f"SELECT number AS n, 100 + (n * 7919) % 1000 / 50 AS p FROM numbers({start}, {end - start})"
+    common = "concat('S', leftPad(toString(n % 1000), 4, '0')) AS symbol, "
+    time = f"fromUnixTimestamp64Nano(toInt64({START_NS} + intDiv(n, 1000) * {MINUTE_NS}), 'UTC') AS ts, "
+    await db.rows(
+        "INSERT INTO bars (symbol, interval, ts, open, high, low, close, volume, source, received) "
+        f"SELECT {common} '1m', {time} p, p + 1, p - 1, p + 0.25, n % 5000, 'bench', ts FROM ({numbers})"
+    )
+    signals = f"({numbers}) WHERE n % 101 = 0"
+    identity = "lower(leftPad(hex(n), 16, '0')) AS id, "
+    await db.rows(
+        "INSERT INTO signals (symbol, ts, id, action, entry, stop, target, confidence, votes, strategy) "
+        f"SELECT {common} {time} {identity} if(n % 3 = 0, 'SELL', 'BUY'), p, p - 1, p + 1, 50 + n % 50, "
+        "[('trend', 1, 0.8, 0.6, 0), ('technical', if(n % 2 = 0, 1, -1), 0.5, 0.4, 0)], 'bench@1' "
+        f"FROM {signals}"
+    )
+    await db.rows(
+        "INSERT INTO outcomes (symbol, ts, id, signal, action, result, pnl_net, r_multiple) "
+        f"SELECT {common} {time} {identity} id, if(n % 3 = 0, 'SELL', 'BUY'), "
+        f"if(n % 5 < 2, 'win', 'loss'), n % 7 - 3, 1 FROM {signals}"
+    )
+    await db.rows(
+        "INSERT INTO reasons (symbol, ts, id, signal, provider, model, cost, tokens_in, tokens_out) "
+        f"SELECT {common} {time} {identity} id, 'bench', 'm', 0.001, 500, 60 FROM {signals}"
+    )
+
+
+async def questions(db: ClickHouse) -> list[Figure]:
+    """What a dashboard asks at some sizes; the median of some rounds."""
+    for table in ("bars", "signals", "outcomes", "reasons", *(view.name for view in VIEWS)):
+        await db.rows(f"TRUNCATE TABLE {table}")
+    figures, start = [], 0
+    for size in QUESTION_BARS:
+        for step in range(start, size, STEP):
+            await grow(db, step, min(step + STEP, size))
+        start = size
+        took = {
+            name: await median(partial(dashboard.ask, db, name, Request({}))) for name in dashboard.QUESTIONS
+        }
+        took["bars of a symbol"] = await median(partial(queries.bars, db, Request({"symbol": "S0042"})))
+        took["counts"] = await median(partial(queries.counts, db))
+        slowest = max(took, key=lambda name: took[name])
+        [(signals,)] = await db.rows("SELECT count() FROM signals")
+        figures.append(
+            Figure(
+                name=f"questions at {size:,} bars and {signals:,} signals",
+                value=f"{took[slowest] * 1e3:.0f} ms at most ({slowest})",
+                beside=", ".join(f"{name} {seconds * 1e3:.0f}" for name, seconds in took.items()),
+                goal="≤ 50 ms",
+            )
+        )
+    return figures
+
+
+async def median(ask: Callable[[], Awaitable[object]]) -> float:
+    """Seconds of a question."""
+    seconds = []
+    for _ in range(QUESTION_ROUNDS):
+        started = time.perf_counter()
+        assert await ask()
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds)
+
+
 async def measure(folder: Path) -> list[Figure]:
     """The figures, in one run on one store; the rate is the median of the rounds."""
     pa.set_memory_pool(pa.system_memory_pool())
@@ -182,6 +253,7 @@ async def measure(folder: Path) -> list[Figure]:
             goal="≤ 500 MB",
         ),
         *await archive(db, folder / "archive"),
+        *await questions(db),
     ]
     await writer.close()
     await db.close()

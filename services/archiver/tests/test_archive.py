@@ -13,7 +13,7 @@ import pytest
 
 from heliograph.archiver.archive.archive import Archive
 from heliograph.archiver.archive.folder_store import FolderStore
-from heliograph.archiver.archive.parquet import ROW_GROUP
+from heliograph.archiver.archive.parquet import PAGE_ROWS
 from heliograph.archiver.clickhouse import ClickHouse
 from heliograph.archiver.rows import event_rows
 from heliograph.archiver.schema import BARS, EVENT_TABLES
@@ -230,7 +230,7 @@ async def test_what_a_process_left_that_died_before_its_manifest_goes_away(
 async def test_a_day_bigger_than_a_page_is_one_object(
     db: ClickHouse, folder: FolderStore, events: Any
 ) -> None:
-    count = 2 * ROW_GROUP + 17
+    count = 2 * PAGE_ROWS + 17
     numbers = np.arange(count)
     ts = events.start + (numbers // 1000) * 60 * 10**9
     columns = {name: np.full(count, 1.5) for name in ("open", "high", "low", "close", "volume", "split")}

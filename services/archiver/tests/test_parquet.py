@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from heliograph.archiver.archive.parquet import ROW_GROUP, DayWriter, Manifest, fault
+from heliograph.archiver.archive.parquet import PAGE_ROWS, DayWriter, Manifest, fault
 from heliograph.archiver.rows import event_rows
 from heliograph.archiver.schema import BARS, EVENT_TABLES, SIGNALS
 from heliograph.common.errors import InvariantError
@@ -17,8 +17,8 @@ from heliograph.common.errors import InvariantError
 
 def encode(rows: pa.Table, table: Any = BARS, day: str = "2020-01-01") -> tuple[bytes, Manifest]:
     writer = DayWriter(table, day)
-    for start in range(0, rows.num_rows, ROW_GROUP):
-        writer.add(rows.slice(start, ROW_GROUP))
+    for start in range(0, rows.num_rows, PAGE_ROWS):
+        writer.add(rows.slice(start, PAGE_ROWS))
     return writer.finish("f")
 
 
@@ -68,14 +68,14 @@ def test_other_rows_give_another_object(day: pa.Table) -> None:
     assert encode(day.slice(1))[1].object != encode(day)[1].object
 
 
-def test_a_big_day_has_a_row_group_a_page_and_its_whole_range(events: Any) -> None:
+def test_a_big_day_has_four_row_groups_a_page_and_its_whole_range(events: Any) -> None:
     minute = 60 * 10**9
     batches = [
         events.bars(0, tuple(f"S{n:04}" for n in range(1000)), ts=events.start + m * minute)
         for m in range(140)
     ]
     data, manifest = encode(event_rows("bars", batches))
-    assert pq.ParquetFile(BytesIO(data)).num_row_groups == 3
+    assert pq.ParquetFile(BytesIO(data)).num_row_groups == 9
     assert (manifest.first, manifest.last) == (events.start, events.start + 139 * minute)
     assert fault(BARS, manifest, data) == ""
 

@@ -92,11 +92,8 @@ async def _restore(db: ClickHouse, archive: Archive, table: Table) -> int:
     there = {
         day.date: day for day in await days.contents(db, table, [manifest.day for manifest in manifests])
     }
-    rows = 0
-    for manifest in manifests:
-        if not _has(there.get(manifest.day), manifest):
-            rows += (await archive.holdings.restore([table], manifest.day, manifest.day)).rows
-    return rows
+    missing = [manifest for manifest in manifests if not _has(there.get(manifest.day), manifest)]
+    return (await archive.holdings.restore_these(table, missing)).rows
 
 
 def _has(day: days.Day | None, manifest: Manifest) -> bool:

@@ -115,8 +115,8 @@ class Archive:
             and (manifest.dropped or day.rows < manifest.rows)
             and manifest.schema == schema_name(table)
         ]
-        for manifest in short:
-            shelf.manifests[manifest.day] = await self._restorer.restore(table, manifest)
+        for manifest in await self._restorer.restore(table, short):
+            shelf.manifests[manifest.day] = manifest
         whole = await days.contents(self._db, table, [manifest.day for manifest in short])
         return sorted({day.date: day for day in [*found, *whole]}.values(), key=lambda day: day.date)
 
@@ -126,11 +126,13 @@ class Archive:
         if len(dates) > LIST_ABOVE:
             keys = set(await self._shelves.in_thread(self._store.manifest_keys, table))
             left = [date for date in dates if manifest_key(table.name, date) in keys]
-        found, failures = await self._shelves.all(self._store.manifest, [(table, date) for date in left])
-        shelf.manifests |= {manifest.day: manifest for manifest in found if manifest is not None}
+        found, failures = await self._shelves.all(
+            lambda date: (date, self._store.manifest(table, date)), [(date,) for date in left]
+        )
+        shelf.manifests |= {date: manifest for date, manifest in found if manifest is not None}
+        shelf.looked.update({*dates} - {*left}, (date for date, _ in found))
         for failure in failures:
             raise failure
-        shelf.looked.update(dates)
 
     async def _group(self, table: Table, shelf: Shelf, group: list[Day]) -> None:
         if len(group) == 1:
@@ -155,18 +157,17 @@ class Archive:
             lambda day, encode: self._store.write(table, encode(), day.fingerprint), group
         )
         await self._shelves.in_thread(self._store.flush)
-        _, unpublished = await self._shelves.all(
+        published, unpublished = await self._shelves.all(
             self._store.publish, [(table, manifest) for manifest in manifests]
         )
         await self._shelves.in_thread(self._store.flush)
-        for failure in unpublished:
-            raise failure
-        old = [(shelf.manifests[m.day], m) for m in manifests if m.day in shelf.manifests]
-        shelf.manifests |= {manifest.day: manifest for manifest in manifests}
-        shelf.changed -= {manifest.day for manifest in manifests}
-        metrics.ARCHIVED_OBJECTS.labels(table.name).inc(len(manifests))
+        old = [(shelf.manifests[m.day], m) for m in published if m.day in shelf.manifests]
+        shelf.manifests |= {manifest.day: manifest for manifest in published}
+        shelf.changed -= {manifest.day for manifest in published}
+        metrics.ARCHIVED_OBJECTS.labels(table.name).inc(len(published))
         _, left = await self._shelves.all(self._store.replace, old)
-        for failure in failures + left:
+        # Only now: what went well is done, so that a store that half works gets ahead with each run.
+        for failure in failures + unpublished + left:
             raise failure
 
     def _summary(self, written: int) -> Summary:

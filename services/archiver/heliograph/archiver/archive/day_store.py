@@ -46,13 +46,17 @@ class DayStore:
         """Return when everything written before will outlive a loss of power."""
         self._objects.flush()
 
-    def publish(self, table: Table, manifest: Manifest) -> None:
+    def publish(self, table: Table, manifest: Manifest) -> Manifest:
         """Let the day's manifest name a new object; `flush` comes before, so that it never names a lost one.
+
+        Returns:
+            The manifest.
 
         Raises:
             UnavailableError: not written: the day is as before.
         """
         self._objects.put(manifest_key(table.name, manifest.day), msgspec.json.encode(manifest))
+        return manifest
 
     def replace(self, old: Manifest, new: Manifest) -> None:
         """Remove the object that a published manifest no longer names.

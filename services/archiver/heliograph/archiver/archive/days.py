@@ -2,13 +2,13 @@
 
 from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
-from heliograph.archiver.archive.parquet import ROW_GROUP
+from heliograph.archiver.archive.parquet import PAGE_ROWS
 from heliograph.archiver.clickhouse import ClickHouse
 from heliograph.archiver.schema import BARS, Table
 
@@ -80,9 +80,21 @@ async def newest_date(db: ClickHouse) -> str:
     return str(newest) if count else ""
 
 
-def groups(days: Iterable[Day], limit: int = ROW_GROUP) -> Iterator[list[Day]]:
+class Counted(Protocol):
+    """Something of which the rows are known."""
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        ...
+
+
+C = TypeVar("C", bound=Counted)
+
+
+def groups(days: Iterable[C], limit: int = PAGE_ROWS) -> Iterator[list[C]]:
     """Consecutive days that together have at most `limit` rows; a bigger day stands alone."""
-    group: list[Day] = []
+    group: list[C] = []
     for day in days:
         if group and sum(d.rows for d in group) + day.rows > limit:
             yield group
@@ -132,12 +144,12 @@ async def read_pages(db: ClickHouse, table: Table, date: str) -> AsyncIterator[p
         page = await db.arrow(
             f"SELECT {_columns(table)} FROM {table.name} FINAL "  # noqa: S608 - names of our own tables
             f"WHERE toDate({table.time}) = {{date:Date}} {after} "
-            f"ORDER BY {', '.join(table.key)} LIMIT {ROW_GROUP}",
+            f"ORDER BY {', '.join(table.key)} LIMIT {PAGE_ROWS}",
             {"date": date, **parameters},
         )
         if page.num_rows:
             yield (page := page.cast(table.columns))
-        if page.num_rows < ROW_GROUP:
+        if page.num_rows < PAGE_ROWS:
             return
         last = {name: page[name].cast(_plain(page[name].type))[-1].as_py() for name in table.key}
         parameters = {f"last_{name}": value for name, value in last.items()}

@@ -1,7 +1,8 @@
 """What is archived: listed, verified, sampled, restored into ClickHouse, dropped from it."""
 
 import random
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 import msgspec
 
@@ -11,6 +12,7 @@ from heliograph.archiver.archive.shelf import Shelves
 from heliograph.archiver.schema import EVENT_TABLES, Table
 from heliograph.common.errors import InputError
 
+Chosen = tuple[Table, list[Manifest]]
 ALL_DAYS = ("0001-01-01", "9999-12-31")
 
 
@@ -90,7 +92,20 @@ class Holdings:
                 named, and the days before it are restored.
             UnavailableError: a store is away.
         """
-        return await self._move(self._restorer.restore, tables, first, last)
+        found = await self._chosen(tables, first, last)
+        parts = [await self.restore_these(table, manifests) for table, manifests in found]
+        return Moved(days=sum(part.days for part in parts), rows=sum(part.rows for part in parts))
+
+    async def restore_these(self, table: Table, manifests: list[Manifest]) -> Moved:
+        """Bring some days of a table back, as `restore` does.
+
+        Raises:
+            InputError: an object is not what its manifest says.
+            UnavailableError: a store is away.
+        """
+        async with self._shelves.running:
+            self._remember(table, await self._restorer.restore(table, manifests))
+            return moved(manifests)
 
     async def drop(self, tables: Iterable[Table], first: str, last: str) -> Moved:
         """Delete days from ClickHouse, each only after its object was read again and equals its rows.
@@ -99,25 +114,32 @@ class Holdings:
             InputError: there is no such day, or the archive does not hold what the database holds.
             UnavailableError: a store is away.
         """
-        return await self._move(self._restorer.drop, tables, first, last)
-
-    async def _move(
-        self,
-        move: Callable[[Table, Manifest], Awaitable[Manifest]],
-        tables: Iterable[Table],
-        first: str,
-        last: str,
-    ) -> Moved:
         async with self._shelves.running:
-            found = await self.manifests(tables, first, last)
-            if not found:
-                raise InputError(f"day: {first} to {last}, expected at least one archived day in it")
-            for table, manifest in found:
-                moved = await move(table, manifest)
-                shelf = self._shelves.of(table.name)
-                shelf.manifests[manifest.day] = moved
-                shelf.looked.add(manifest.day)
-            return Moved(days=len(found), rows=sum(manifest.rows for _, manifest in found))
+            found = await self._chosen(tables, first, last)
+            for table, manifests in found:
+                for manifest in manifests:
+                    self._remember(table, [await self._restorer.drop(table, manifest)])
+            return moved([manifest for _, manifests in found for manifest in manifests])
+
+    async def _chosen(self, tables: Iterable[Table], first: str, last: str) -> list[Chosen]:
+        """The manifests of days by table; at least one.
+
+        Raises:
+            InputError: there is none.
+        """
+        found = await self.manifests(tables, first, last)
+        if not found:
+            raise InputError(f"day: {first} to {last}, expected at least one archived day in it")
+        return [
+            (table, [manifest for _, manifest in of_table])
+            for table, of_table in groupby(found, key=lambda each: each[0])
+        ]
+
+    def _remember(self, table: Table, manifests: Iterable[Manifest]) -> None:
+        shelf = self._shelves.of(table.name)
+        for manifest in manifests:
+            shelf.manifests[manifest.day] = manifest
+            shelf.looked.add(manifest.day)
 
     async def _keys(self, table: Table, first: str, last: str) -> list[str]:
         keys = await self._shelves.in_thread(self._shelves.store.manifest_keys, table)
@@ -128,6 +150,11 @@ class Holdings:
         for failure in failures:
             raise failure
         return Verdict(checked=len(found), wrong={key: wrong for key, wrong in found if wrong})
+
+
+def moved(manifests: Sequence[Manifest]) -> Moved:
+    """What was moved, in figures."""
+    return Moved(days=len(manifests), rows=sum(manifest.rows for manifest in manifests))
 
 
 def day_of(key: str) -> str:

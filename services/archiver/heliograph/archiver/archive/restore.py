@@ -1,10 +1,13 @@
 """Days back into ClickHouse, and days out of it: nothing goes before its object has been proved again."""
 
+from collections.abc import Sequence
+
 import msgspec
+import pyarrow as pa
 import structlog
 
 from heliograph.archiver.archive import days
-from heliograph.archiver.archive.parquet import ROW_GROUP, Manifest
+from heliograph.archiver.archive.parquet import PAGE_ROWS, Manifest
 from heliograph.archiver.archive.shelf import Shelves
 from heliograph.archiver.clickhouse import ClickHouse
 from heliograph.archiver.schema import Table
@@ -30,21 +33,39 @@ class Restorer:
         self._db = db
         self._shelves = shelves
 
-    async def restore(self, table: Table, manifest: Manifest) -> Manifest:
-        """Insert a day's rows; those that are there replace themselves. Its manifest as it is afterwards.
+    async def restore(self, table: Table, manifests: Sequence[Manifest]) -> list[Manifest]:
+        """Insert the rows of days; those that are there replace themselves. Their manifests as they are then.
 
         Raises:
-            InputError: the object is not what its manifest says, or of another schema.
+            InputError: an object is not what its manifest says, or of another schema; it is named, and no row
+                of its group of days has gone in.
             UnavailableError: a store is away, or the rows are not all in the table afterwards.
         """
-        rows = await self._shelves.in_thread(self._shelves.store.read, table, manifest)
-        for start in range(0, rows.num_rows, ROW_GROUP):
-            await self._db.insert(table.name, rows.slice(start, ROW_GROUP))
-        [day] = await days.contents(self._db, table, [manifest.day])
-        if day.rows < manifest.rows:
-            raise UnavailableError(
-                f"restore: {table.name} {manifest.day}: {day.rows} rows, expected {manifest.rows} or more"
+        back: list[Manifest] = []
+        for group in days.groups(manifests):
+            read, failures = await self._shelves.all(
+                self._shelves.store.read, [(table, manifest) for manifest in group]
             )
+            for failure in failures:
+                raise failure
+            rows = pa.concat_tables(read)
+            for start in range(0, rows.num_rows, PAGE_ROWS):
+                await self._db.insert(table.name, rows.slice(start, PAGE_ROWS))
+            await self._check(table, group)
+            back += [await self._restored(table, manifest) for manifest in group]
+        return back
+
+    async def _check(self, table: Table, group: Sequence[Manifest]) -> None:
+        found = {day.date: day.rows for day in await days.contents(self._db, table, [m.day for m in group])}
+        for manifest in group:
+            if found.get(manifest.day, 0) < manifest.rows:
+                raise UnavailableError(
+                    f"restore: {table.name} {manifest.day}: {found.get(manifest.day, 0)} rows, "
+                    f"expected {manifest.rows} or more"
+                )
+
+    async def _restored(self, table: Table, manifest: Manifest) -> Manifest:
+        """The manifest of a day that is in the database again."""
         if not manifest.dropped:
             return manifest
         back = msgspec.structs.replace(manifest, dropped=False)
