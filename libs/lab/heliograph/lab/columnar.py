@@ -38,6 +38,7 @@ def run_columnar(bars: Bars, strategy: Strategy, costs: Costs) -> Trades:
     columns = matrix(bars)
     sources = np.array([SOURCES.index(name) for name in strategy.keys], np.int64)
     lengths = bars.lengths
+    batches = columns.reshape(-1, len(PRICES), 1)
     decision = np.zeros(1, DECISION)
     full: list[Trades] = []
     at = 0
@@ -46,7 +47,7 @@ def run_columnar(bars: Bars, strategy: Strategy, costs: Costs) -> Trades:
         made, at = march(
             engine.state.symbols,
             rows,
-            columns,
+            batches,
             bars.ts,
             bars.starts,
             lengths,
@@ -76,7 +77,7 @@ def matrix(bars: Bars) -> Floats:
 def march(
     symbols: Any,
     rows: Integers,
-    columns: Floats,
+    batches: Floats,
     ts: Integers,
     starts: Integers,
     lengths: Integers,
@@ -101,8 +102,10 @@ def march(
         for row in range(max(at, starts[symbol]), starts[symbol + 1]):
             if made == trades.size:
                 return made, row
-            bar = columns[row].reshape(5, 1)
-            if step(symbols, mine, bar, ts[row], lengths[symbol], rule, weights, decision, counts) == 0:
+            if (
+                step(symbols, mine, batches[row], ts[row], lengths[symbol], rule, weights, decision, counts)
+                == 0
+            ):
                 continue
             trade, decided = trades[made], decision[0]
             trade.symbol = symbol
