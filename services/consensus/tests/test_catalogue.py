@@ -20,6 +20,7 @@ from heliograph.consensus.settings import ConsensusSettings
 from heliograph.consensus.weight_files import read_weights
 
 GUIDE = Path(__file__).parents[3] / "docs" / "adding-a-source.md"
+WEIGHT_SETS = GUIDE.with_name("weight-sets.md")
 SOURCES = ("trend", "technical", "swing")
 RUN = """
 import json
@@ -143,6 +144,15 @@ def test_a_weight_set_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.delenv("HELIOGRAPH_CHALLENGER_FILE")
     monkeypatch.setenv("HELIOGRAPH_WEIGHTS_FILE", str(file))
     assert load(ConsensusSettings).table().strategy == "trendy@1"
+
+
+def test_the_documented_weight_set_is_one(tmp_path: Path) -> None:
+    file = tmp_path / "trendy.toml"
+    (text,) = re.findall(r"```toml\n(.*?)```", WEIGHT_SETS.read_text(encoding="utf-8"), re.DOTALL)
+    file.write_text(text, encoding="utf-8")
+    weights = read_weights(file, SOURCES, ())
+    assert weights.strategy == "trendy@1"
+    assert weights.table(SOURCES)[1].tolist() == pytest.approx([0.65, 0.15, 0.20])
 
 
 @pytest.mark.parametrize(
