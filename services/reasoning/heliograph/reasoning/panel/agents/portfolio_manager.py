@@ -52,7 +52,8 @@ def conviction(views: Iterable[View], rules: PanelRules) -> float | None:
     total = sum(weights)
     if total <= 0:
         return None
-    return sum(w * o.sign * o.confidence for w, o in zip(weights, opinions, strict=True)) / total
+    mean = sum(w * o.sign * o.confidence for w, o in zip(weights, opinions, strict=True)) / total
+    return min(max(mean, -1.0), 1.0)  # the last digit of a sum may be beyond
 
 
 def legal_actions(limit: Limit, portfolio: Portfolio) -> dict[Action, int]:
