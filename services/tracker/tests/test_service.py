@@ -207,7 +207,7 @@ async def test_a_restart_of_postgres_is_survived(
     await asyncio.to_thread(postgres.stop)
     for signal in made[3:]:
         await put(bus, f"signal.{SHARD}.A", signal)
-    await put(bus, f"input.bars.{SHARD}", make_bars(0, {"A": WIN}))
+    await put(bus, f"input.bars.{SHARD}", make_bars(6, {"A": WIN}))
     assert "postgres" in await tracker.problems()
     await asyncio.to_thread(postgres.start)
     await eventually(lambda: all_ended_or_away(database, 6), BUSY_S)
