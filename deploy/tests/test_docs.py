@@ -16,6 +16,7 @@ import settings_table
 from heliograph.common import subjects
 from heliograph.common.bus import Bus, Message
 from heliograph.common.config import Settings
+from heliograph.common.events import identity_sha256
 from heliograph.stack.__main__ import app
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,12 +86,33 @@ async def bus(tmp_path: Path) -> AsyncIterator[Bus]:
     await server.wait()
 
 
-async def test_python_example_reads_the_past_and_then_live(bus: Bus) -> None:
-    (example,) = PYTHON.findall((ROOT / "docs" / "subscribing.md").read_text(encoding="utf-8"))
+def sealed(previous: str, **changes: object) -> tuple[bytes, str]:
+    """The golden signal with some changes as it would be published, and its hash."""
+    signal = json.loads(GOLDEN.read_bytes()) | changes
+    names = ("id", "symbol", "action", "entry", "target", "stop", "confidence", "strategy", "ts")
+    sha256 = identity_sha256(**{name: signal[name] for name in names})
+    return json.dumps(signal | {"sha256": sha256, "prev_sha256": previous}).encode(), sha256
+
+
+@pytest.mark.parametrize(
+    ("place", "past_fields", "live_symbol"),
+    [
+        (0, ["1", "AAPL", "BUY", "163.03", "62.5"], 1),
+        (1, ["AAPL", "BUY", "163.03", "156.79", "175.51", "62.5"], 0),
+    ],
+    ids=["typed", "plain"],
+)
+async def test_python_examples_read_the_past_and_then_live(
+    bus: Bus, place: int, past_fields: list[str], live_symbol: int
+) -> None:
+    examples = PYTHON.findall((ROOT / "docs" / "subscribing.md").read_text(encoding="utf-8"))
+    assert len(examples) == 2
+    example = examples[place]
     assert len([line for line in example.splitlines() if line.strip()]) <= LINES
-    golden = GOLDEN.read_bytes()
+    past, head = sealed("")
+    live, _ = sealed(head, symbol="BRK.B", id="00000000000000ff")
     subject = subjects.signal(7, "BRK.B")
-    await bus.publish([Message(subject=subject, data=golden, msg_id="past")])
+    await bus.publish([Message(subject=subject, data=past, msg_id="past")])
     environment = os.environ | {
         "NATS_URL": bus.settings.nats_url,
         "NATS_USER": bus.settings.nats_user,
@@ -102,15 +124,14 @@ async def test_python_example_reads_the_past_and_then_live(bus: Bus) -> None:
     assert subscriber.stdout
     try:
         async with asyncio.timeout(20):
-            past = await subscriber.stdout.readline()
-            live = json.loads(golden) | {"symbol": "BRK.B"}
-            await bus.publish([Message(subject=subject, data=json.dumps(live).encode(), msg_id="live")])
+            before = await subscriber.stdout.readline()
+            await bus.publish([Message(subject=subject, data=live, msg_id="live")])
             now = await subscriber.stdout.readline()
     finally:
         subscriber.kill()
         await subscriber.wait()
-    assert past.decode().split() == ["AAPL", "BUY", "163.03", "156.79", "175.51", "62.5"]
-    assert now.decode().split()[0] == "BRK.B"
+    assert before.decode().split() == past_fields
+    assert now.decode().split()[live_symbol] == "BRK.B"
 
 
 def test_example_fields_are_those_of_a_signal() -> None:
