@@ -24,24 +24,45 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         ts: start of the bars, UTC nanoseconds; `interval_ns` their length.
         symbols: names, n of them.
-        high: of the newest bar, shape (n,); `low`, `close` and `volume` likewise.
-        records: everything that is held of these symbols, of the layout SYMBOL, shape (n,); copies.
+        everything: records of the layout SYMBOL of all symbols of the shard, not to be written to.
+        rows: which of them these are, shape (n,).
     """
 
     ts: int
     interval_ns: int
     symbols: Sequence[str]
-    high: Floats
-    low: Floats
-    close: Floats
-    volume: Floats
-    records: Records
+    everything: Records
+    rows: Integers
+
+    def held(self, field: str) -> Floats:
+        """A field of SYMBOL for each row; shape (n, …), a copy."""
+        found: Floats = self.everything[field][self.rows]
+        return found
 
     @property
     def bars(self) -> Integers:
         """Bars of each symbol so far, the newest included; shape (n,)."""
-        found: Integers = self.records["bars"]
-        return found
+        return self.held("bars").astype(np.int64)
+
+    @property
+    def close(self) -> Floats:
+        """Of the newest bar, shape (n,)."""
+        return self.held("close")
+
+    @property
+    def high(self) -> Floats:
+        """Of the newest bar, shape (n,)."""
+        return self.highs(1)[:, 0]
+
+    @property
+    def low(self) -> Floats:
+        """Of the newest bar, shape (n,)."""
+        return self.lows(1)[:, 0]
+
+    @property
+    def volume(self) -> Floats:
+        """Of the newest bar, shape (n,)."""
+        return self.volumes(1)[:, 0]
 
     def closes(self, count: int) -> Floats:
         """The newest closes, the oldest first: shape (n, count), NaN before the first bar.
@@ -49,19 +70,19 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             InputError: more are asked for than are held (201).
         """
-        return self._newest(self.records["closes"], CLOSES, count)
+        return self._newest(self.everything["closes"], CLOSES, count)
 
     def volumes(self, count: int) -> Floats:
         """As `closes`, of volumes; 21 are held."""
-        return self._newest(self.records["volumes"], VOLUMES, count)
+        return self._newest(self.everything["volumes"], VOLUMES, count)
 
     def highs(self, count: int) -> Floats:
         """As `closes`, of highs; 40 are held."""
-        return self._newest(self.records["reaches"][:, :, 0], EXTREMES, count)
+        return self._newest(self.everything["reaches"][:, :, 0], EXTREMES, count)
 
     def lows(self, count: int) -> Floats:
         """As `closes`, of lows; 40 are held."""
-        return self._newest(self.records["reaches"][:, :, 1], EXTREMES, count)
+        return self._newest(self.everything["reaches"][:, :, 1], EXTREMES, count)
 
     def sma(self, window: int) -> Floats:
         """Simple average of the newest closes, shape (n,); NaN with fewer bars."""
@@ -70,23 +91,23 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def rsi_14(self) -> Floats:
         """Wilder's RSI, 0–100, 50 where nothing has moved; from the 15th bar on."""
-        gain, loss = self.records["average_gain"], self.records["average_loss"]
+        gain, loss = self.held("average_gain"), self.held("average_loss")
         still = gain + loss <= ROUNDING * self.close
         return np.where(still, 50.0, 100.0 * gain / np.where(still, 1.0, gain + loss))
 
     @property
     def atr_14(self) -> Floats:
         """Wilder's ATR in quote currency; from the 15th bar on."""
-        return np.asarray(self.records["atr_14"])
+        return self.held("atr_14")
 
     @property
     def ema_20(self) -> Floats:
         """EMA20; from the 20th bar on."""
-        return np.asarray(self.records["emas_20"][np.arange(len(self.symbols)), (self.bars - 1) % AVERAGES])
+        return self._newest(self.everything["emas_20"], AVERAGES, 1)[:, 0]
 
     def _newest(self, rings: Floats, size: int, count: int) -> Floats:
         if not 1 <= count <= size:
             raise InputError(f"count: {count}, expected 1 to {size}, which are held")
         numbers = self.bars[:, None] - count + np.arange(count)
-        found = np.take_along_axis(rings, numbers % size, axis=1)
+        found = rings[self.rows[:, None], numbers % size]
         return np.where(numbers >= 0, found, np.nan)

@@ -172,19 +172,12 @@ class Others:
         """The votes of a plug-in on some symbols."""
         if not len(rows):
             return
-        records = state.symbols[rows]
-        newest = (records["bars"] - 1)[:, None, None]
-        reach = np.take_along_axis(records["reaches"], newest % records["reaches"].shape[1], axis=1)[:, 0]
-        volumes = records["volumes"]
         columns = Columns(
             ts=batch.ts,
             interval_ns=length,
             symbols=[state.names[row] for row in rows.tolist()],
-            high=reach[:, 0],
-            low=reach[:, 1],
-            close=records["close"],
-            volume=np.take_along_axis(volumes, newest[:, :, 0] % volumes.shape[1], axis=1)[:, 0],
-            records=records,
+            everything=state.symbols,
+            rows=rows,
         )
         direction, confidence = source.vote(columns)
         check(source.key, columns.symbols, np.asarray(direction), np.asarray(confidence))
