@@ -19,7 +19,7 @@ from heliograph.lab.strategy import Strategy
 from heliograph.lab.trades import SILENT, Trades, layout
 from heliograph.tracker.closing import PERCENT, Costs
 
-ROOM = 4096
+ROOM = 1024
 """Signals in a block; there are as many blocks as it takes."""
 DOUBT = 1e-6
 OPEN_, HIGH, LOW, CLOSE = range(4)
@@ -40,10 +40,11 @@ def run_columnar(bars: Bars, strategy: Strategy, costs: Costs) -> Trades:
     lengths = bars.lengths
     batches = columns.reshape(-1, len(PRICES), 1)
     decision = np.zeros(1, DECISION)
+    # One block is written again and again, so that it stays in the cache.
+    block = np.zeros(ROOM, layout(len(sources)))
     full: list[Trades] = []
     at = 0
     while at < len(bars):
-        block = np.zeros(ROOM, layout(len(sources)))
         made, at = march(
             engine.state.symbols,
             rows,
@@ -59,8 +60,9 @@ def run_columnar(bars: Bars, strategy: Strategy, costs: Costs) -> Trades:
             block,
             at,
         )
-        full.append(block[:made])
-    trades = np.concatenate([np.zeros(0, layout(len(sources))), *full])
+        full.append(block[:made].copy())
+        block.view(np.int64)[:] = 0
+    trades = np.concatenate([block[:0], *full])
     follow(trades, columns, bars.ts, bars.starts, lengths)
     return finished(trades, costs)
 
