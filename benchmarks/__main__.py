@@ -13,6 +13,7 @@ BENCHMARKS = (
     "postgres",
     "clickhouse",
     "archive",
+    "backtest",
     "calibration",
     "pattern",
     "reasons",
