@@ -54,10 +54,6 @@ class Bars(msgspec.Struct, frozen=True, kw_only=True):
         """The UTC day on which each bar starts, counted from 1970."""
         return self.ts // DAY_NS
 
-    def until(self, end: int) -> "Bars":
-        """Those that start before `end`; symbols without any are left out."""
-        return self.kept(self.ts < end)
-
     def kept(self, rows: NDArray[np.bool_]) -> "Bars":
         """Some of the rows; symbols without any are left out."""
         counts = np.add.reduceat(np.append(rows, False).astype(np.int64), self.starts[:-1])

@@ -17,15 +17,7 @@ EMBARGO = 0.01
 
 
 class Parts(msgspec.Struct, frozen=True):
-    """Train, validation and test, one after the other; only the test part is reported."""
-
-    train: Period
-    validation: Period
-    test: Period
-
-
-class Window(msgspec.Struct, frozen=True, kw_only=True):
-    """One step of a walk: fit on `train`, choose on `validation`, report `test`."""
+    """Fit on `train`, choose on `validation`, report `test` alone; one after the other."""
 
     train: Period
     validation: Period
@@ -51,7 +43,7 @@ def split(days: Integers, bars: Integers) -> Parts:
     return Parts(Period(begin, middle), Period(middle, late), Period(late, END))
 
 
-def windows(days: Integers, train: int, validation: int, test: int) -> list[Window]:
+def windows(days: Integers, train: int, validation: int, test: int) -> list[Parts]:
     """Windows of so many days with bars, each test part beginning where the one before ended.
 
     Raises:
@@ -65,7 +57,7 @@ def windows(days: Integers, train: int, validation: int, test: int) -> list[Wind
         raise InputError(f"data: {len(days)} days with bars, expected at least {total} for one window")
     edges = np.append(days, days[-1] + 1) * DAY_NS
     return [
-        Window(
+        Parts(
             train=Period(int(edges[start]), int(edges[start + train])),
             validation=Period(int(edges[start + train]), int(edges[start + train + validation])),
             test=Period(int(edges[start + train + validation]), int(edges[start + total])),

@@ -16,7 +16,7 @@ from heliograph.lab.performance import DAYS_A_YEAR, Performance, equity_of, perf
 from heliograph.lab.period import Period, date_of
 from heliograph.lab.record import Record, record
 from heliograph.lab.strategy import Strategy
-from heliograph.lab.timeline import Window, windows
+from heliograph.lab.timeline import Parts, windows
 from heliograph.lab.trades import Trades, layout, shifted
 from heliograph.lab.verdict import verdict
 
@@ -122,7 +122,7 @@ def fitted_trades(
     job: Job,
     chunks: Sequence[Sequence[str]],
     candidates: Sequence[Strategy],
-    walked: Sequence[Window],
+    walked: Sequence[Parts],
     report: Callable[[int], None],
 ) -> list[Trades]:
     """What each window's candidate gave in its validation and test parts; nothing without a candidate."""
@@ -156,7 +156,7 @@ def mean_net(trades: Trades, period: Period) -> float | None:
 
 
 def together(
-    job: Job, chunk: int, current: Result, walked: Sequence[Window], steps: list[Step], tests: list[Trades]
+    job: Job, chunk: int, current: Result, walked: Sequence[Parts], steps: list[Step], tests: list[Trades]
 ) -> Walk:
     """The test parts as one, beside the current weights on the same days."""
     whole = Period(walked[0].test.start, walked[-1].test.end)
