@@ -28,6 +28,7 @@ from heliograph.stack import ports
 from heliograph.stack.engines import PostgresEngine
 from heliograph.stack.process import spawn
 from heliograph.stack.state import State
+from heliograph.tracker import refusals
 from heliograph.tracker.closing import Costs
 from heliograph.tracker.database import Database
 from heliograph.tracker.engine import OpenSignals
@@ -429,3 +430,27 @@ async def test_the_record_after_a_full_disk_is_that_of_an_undisturbed_run(
     await postgres.start()
     await eventually(lambda: finished(postgres.url, expected), 120)
     await check(postgres.url, bus, expected)
+
+
+async def test_refusals_are_counted_exactly_over_power_cuts(postgres: Postgres) -> None:
+    """A sequence that numbers are drawn from would go on further after a crash."""
+    database = Database(postgres.url, size=1, overflow=1)
+    await database.open()
+    await database.close()
+    for _ in range(3):
+        for _ in range(2):
+            with psycopg.connect(postgres.url) as connection, pytest.raises(psycopg.errors.RestrictViolation):
+                connection.execute("DELETE FROM signals")
+        # What was written last reaches the log with the next commit.
+        with psycopg.connect(postgres.url) as connection:
+            connection.execute("INSERT INTO shard_leases VALUES (1, 1, 1, 'x') ON CONFLICT DO NOTHING")
+            connection.execute("UPDATE shard_leases SET epoch = epoch + 1")
+        await postgres.kill()
+        await postgres.start()
+    database = Database(postgres.url, size=1, overflow=1)
+    await database.open()
+    found = await refusals.collect(database)
+    assert [(r.ticket, r.operation, r.relation) for r in found] == [
+        (n, "DELETE", "signals") for n in range(1, 7)
+    ]
+    await database.close()
