@@ -19,7 +19,7 @@ from heliograph.common.events import BarBatch, DeadLetter, Signal, encode
 from heliograph.common.service import Context, Delivery
 from heliograph.common.sharing import Sharing
 from heliograph.consensus import processor as module
-from heliograph.consensus.engine import Engine
+from heliograph.consensus.engine import Engine, snapshot
 from heliograph.consensus.processor import ConsensusProcessor
 from heliograph.consensus.service import ConsensusService
 from heliograph.consensus.settings import ConsensusSettings
@@ -300,6 +300,30 @@ async def test_a_damaged_checkpoint_is_refused(
     await checkpoints.save(SHARD, 59, data)
     with pytest.raises(InvariantError, match="of 60, kept as 59"):
         await processor().open()
+
+
+async def test_a_checkpoint_of_another_version_is_made_again_from_the_input(
+    bus: Bus, walk: Walk, processor: Callable[..., ConsensusProcessor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = walk(7, SYMBOLS, 300)
+    await put(bus, batches)
+    given = await deliveries(bus)
+    old = processor()
+    await old.open()
+    await old.handle("bars", given[:200])
+    await old.close()
+    before = old.engine.counts
+    monkeypatch.setattr(snapshot, "VERSION", snapshot.VERSION + 1)
+    async with acknowledged(bus, given[199].seq):
+        new = processor()
+        await new.open()
+        assert (new.engine.seq, new.engine.counts) == (given[199].seq, before)
+        await new.handle("bars", given[200:])
+        assert await published(bus) == expected(batches)
+        await bus.js.purge_stream("INPUT", seq=2)
+        monkeypatch.setattr(snapshot, "VERSION", snapshot.VERSION + 1)
+        with pytest.raises(InvariantError, match="INPUT begins at 2"):
+            await processor().open()
 
 
 async def test_metrics_count_every_bar_once(

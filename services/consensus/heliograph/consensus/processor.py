@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 import msgspec
+import structlog
 
 from heliograph.common import metrics, subjects, telemetry
 from heliograph.common.bus import ATOMIC_LIMIT, Bus, Message
@@ -23,6 +24,7 @@ from heliograph.common.service import Delivery
 from heliograph.consensus.calibration import Calibrator
 from heliograph.consensus.engine import Engine
 from heliograph.consensus.engine.layout import COUNTS
+from heliograph.consensus.engine.snapshot import OtherVersionError
 from heliograph.consensus.settings import ConsensusSettings
 
 INPUT = "INPUT"
@@ -34,6 +36,8 @@ TAKEN, MADE, *GATES = COUNTS
 
 _input: msgspec.json.Decoder[BarBatch | VoteBatch | Tick] = msgspec.json.Decoder(BarBatch | VoteBatch | Tick)
 _signal = msgspec.json.Decoder(Signal)
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class ConsensusProcessor:
@@ -75,9 +79,15 @@ class ConsensusProcessor:
         found = await self._checkpoints.load(self.shard)
         if found is not None:
             seq, data = found
-            self.engine.restore(data)
-            if self.engine.seq != seq:
-                raise InvariantError(f"checkpoint of shard {self.shard}: of {self.engine.seq}, kept as {seq}")
+            try:
+                self.engine.restore(data)
+            except OtherVersionError as error:
+                await self._begin_anew(error)
+            else:
+                if self.engine.seq != seq:
+                    raise InvariantError(
+                        f"checkpoint of shard {self.shard}: of {self.engine.seq}, kept as {seq}"
+                    )
         last = await self._bus.last("SIGNAL", self._guard)
         if last is not None:
             self._last = _signal.decode(last.data)
@@ -91,6 +101,21 @@ class ConsensusProcessor:
             self.engine.head = self._last.sha256
         self._told, self._votes = self.engine.counts, self.engine.votes
         self._settled = True
+
+    async def _begin_anew(self, error: OtherVersionError) -> None:
+        """Take the whole of INPUT again, where it still holds all of it: the state comes out the same.
+
+        Raises:
+            InvariantError: INPUT has dropped its beginning.
+        """
+        first = await self._bus.first_seq(INPUT)
+        if first > 1:
+            raise InvariantError(
+                f"checkpoint of shard {self.shard}: {error}; INPUT begins at {first}, so the state cannot be "
+                "made again: go on with the version that wrote it, or remove the checkpoint to start with "
+                "what INPUT holds"
+            ) from error
+        await log.awarning("checkpoint of another version: taking INPUT again", shard=self.shard)
 
     def _take_again(self, data: bytes, seq: int) -> None:
         """Take a batch that was acknowledged: one that cannot be taken is in DEAD."""

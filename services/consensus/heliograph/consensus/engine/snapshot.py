@@ -19,6 +19,10 @@ VERSION = 3
 HEADER = len(MAGIC) + 2 + hashlib.sha256().digest_size
 
 
+class OtherVersionError(InputError):
+    """A snapshot of another version of this program: whole, but not to be read."""
+
+
 class Content(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a snapshot holds: the records in use as little-endian bytes, and how to read them."""
 
@@ -103,7 +107,8 @@ def unpack(data: bytes, others: Others | None = None) -> tuple[State, int, str]:
     """The state, the sequence and the head of a snapshot; what it has of `others` is put into them.
 
     Raises:
-        InputError: it is damaged, or of another version or layout.
+        OtherVersionError: it is of another version or layout.
+        InputError: it is damaged.
     """
     content = _checked(data)
     if len(content.counts) != len(COUNTS):
@@ -130,9 +135,7 @@ def _checked(data: bytes) -> Content:
         raise InputError("snapshot: not one of this service")
     version = int.from_bytes(data[len(MAGIC) : len(MAGIC) + 2], "big")
     if version != VERSION:
-        raise InputError(
-            f"snapshot: version {version}, expected {VERSION}; remove the checkpoint to start anew"
-        )
+        raise OtherVersionError(f"snapshot: version {version}, expected {VERSION}")
     body = data[HEADER:]
     if hashlib.sha256(body).digest() != data[len(MAGIC) + 2 : HEADER]:
         raise InputError("snapshot: damaged, its SHA-256 does not fit")
@@ -141,5 +144,5 @@ def _checked(data: bytes) -> Content:
     except msgspec.DecodeError as error:
         raise InputError(f"snapshot: cannot be read: {error}") from error
     if content.layout != layout_name():
-        raise InputError(f"snapshot: layout {content.layout}, expected {layout_name()}")
+        raise OtherVersionError(f"snapshot: layout {content.layout}, expected {layout_name()}")
     return content
