@@ -1,6 +1,7 @@
 """`heliograph health`: what passes, what fails and how it is told."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ def test_level_1_needs_no_stack(tmp_path: Path, capsys: pytest.CaptureFixture[st
     found = json.loads(capsys.readouterr().out)
     assert {check["state"] for check in found} == {"pass"}
     assert {"python", "disk", "configuration of tracker"} <= {check["name"] for check in found}
+    assert "HELIOGRAPH_DATA" not in os.environ
 
 
 def test_a_wrong_setting_and_a_full_disk_fail(

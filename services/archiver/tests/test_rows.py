@@ -146,12 +146,6 @@ def test_votes_become_a_row_a_symbol(events: Any) -> None:
     assert len({row["id"] for row in rows}) == 2
 
 
-def test_votes_whose_columns_differ_in_length_are_poison_even_where_the_sum_agrees(events: Any) -> None:
-    short, long = events.votes(0, direction=[1]), events.votes(1, direction=[1, 0, -1])
-    with pytest.raises(PoisonError, match=r"votes\.direction: \[1, 3\] values, expected \[2, 2\]"):
-        event_rows("votes", [short, long])
-
-
 def test_a_split_stands_beside_its_bar(events: Any) -> None:
     batches = [events.bars(0), events.bars(1, splits={"BRK.B": 50.0})]
     assert event_rows("bars", batches)["split"].to_pylist() == [1.0, 1.0, 1.0, 50.0]

@@ -121,9 +121,7 @@ def _by_column(
         if field.name == "split":
             arrays.append(_array(table, field, _splits(batches)))
         elif field.name in lists:
-            parts = list(map(attrgetter(lists[field.name]), batches))
-            if (found := list(map(len, parts))) != counts:
-                raise PoisonError(f"{table.name}.{field.name}: {found} values, expected {counts}")
+            parts = map(attrgetter(lists[field.name]), batches)
             arrays.append(_array(table, field, list(chain.from_iterable(parts))))
         else:
             value = _SPECIAL.get(field.name) or attrgetter(field.name)

@@ -1,9 +1,11 @@
 """`heliograph init` and `heliograph config check`: the configuration file, and whether it makes sense."""
 
+import contextlib
 import difflib
 import os
 import sys
 import tomllib
+from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +26,7 @@ HEAD = """\
 # Heliograph's configuration. Every line that is commented out shows the default.
 # The environment goes before this file: each setting names its variable. Secrets belong there alone.
 """
+DATA = f"{PREFIX}DATA"
 FAILED = 1
 
 
@@ -108,16 +111,29 @@ def examine() -> Report:
     Raises:
         ConfigError: the file cannot be read.
     """
-    os.environ.setdefault(f"{PREFIX}DATA", str(sample_folder()))
-    unknown = unknown_names()
-    problems = {}
-    for service in SERVICES:
-        try:
-            load(settings_of(service))
-            problems[service] = ""
-        except ConfigError as error:
-            problems[service] = str(error)
+    with sample_where_none_is_set():
+        unknown = unknown_names()
+        problems = {}
+        for service in SERVICES:
+            try:
+                load(settings_of(service))
+                problems[service] = ""
+            except ConfigError as error:
+                problems[service] = str(error)
     return Report(problems, unknown)
+
+
+@contextlib.contextmanager
+def sample_where_none_is_set() -> Iterator[None]:
+    """Let the fetcher's data folder be the sample's for a while, as `heliograph up` does."""
+    if DATA in os.environ:
+        yield
+        return
+    os.environ[DATA] = str(sample_folder())
+    try:
+        yield
+    finally:
+        del os.environ[DATA]
 
 
 def unknown_names() -> list[str]:
