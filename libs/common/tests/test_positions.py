@@ -1,6 +1,7 @@
 """Where a consumer begins, after a kill of the server that held its position in memory."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -120,3 +121,21 @@ async def test_what_cannot_be_kept_is_kept_later(bus: Bus, nats_server: Any, eve
 
     await eventually(kept)
     assert (await bus.js.stream_info(f"KV_{BUCKET}")).state.messages == 1
+
+
+async def test_messages_rest_unless_enough_wait(bus: Bus, reader: Reader, eventually: Eventually) -> None:
+    assert reader.consumer.due_in(0, 1) == math.inf
+    await publish(bus, "ab")
+
+    async def came() -> bool:
+        return len(reader.consumer.waiting) == 2
+
+    await eventually(came)
+    assert 0 < reader.consumer.due_in(60, 3) <= 60
+    assert reader.consumer.due_in(60, 2) == 0
+    assert reader.consumer.due_in(0, 3) == 0
+
+    async def rested() -> bool:
+        return reader.consumer.due_in(0.05, 3) == 0
+
+    await eventually(rested)

@@ -9,6 +9,7 @@ position. The server holds that position in memory; `positions` says where it be
 import asyncio
 import contextlib
 import json
+import math
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
@@ -36,10 +37,16 @@ PIN_LOST = "423"
 
 
 class Received(msgspec.Struct, frozen=True, gc=False):
-    """A message as delivered, with its sequence in the stream (read from the reply subject: see ADR-15)."""
+    """A message as delivered.
+
+    Attributes:
+        seq: its sequence in the stream (read from the reply subject: see ADR-15).
+        at: when it came, on the event loop's clock, seconds.
+    """
 
     message: Msg
     seq: int
+    at: float
 
 
 @dataclass
@@ -147,6 +154,14 @@ class PullConsumer:
         except (TimeoutError, NatsError, OSError, APIError) as error:
             raise UnavailableError(f"consumer {self.durable}: {error!r}") from error
 
+    def due_in(self, rest_s: float, enough: int) -> float:
+        """Seconds until the oldest message has rested or `enough` wait; infinite when none does."""
+        if not self.waiting:
+            return math.inf
+        if len(self.waiting) >= enough:
+            return 0.0
+        return max(0.0, self.waiting[0].at + rest_s - asyncio.get_running_loop().time())
+
     async def take(self, limit: int) -> list[Received]:
         """What has come, oldest first, at most `limit`; empty when nothing has."""
         batch = [self.waiting.popleft() for _ in range(min(limit, len(self.waiting)))]
@@ -228,5 +243,5 @@ class PullConsumer:
             self._broken = f"delivery {found} came, expected {self._next_seq}"
         else:
             self._next_seq += 1
-            self.waiting.append(Received(message, int(stream_seq)))
+            self.waiting.append(Received(message, int(stream_seq), self._heard))
         self._wake.set()

@@ -35,12 +35,15 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
         stream: the stream's name.
         subject: its filter, with `{shard}` in it, e.g. `input.bars.{shard}`.
         event: the type, or the union of types, that its messages must decode to.
+        rest_s: how long a message waits for others to come, unless a whole batch has: what comes of the same
+            bars elsewhere, and is more urgent, goes first.
     """
 
     name: str
     stream: str
     subject: str
     event: type[Event] | UnionType
+    rest_s: float = 0.0
 
 
 class ShardProcessor(Protocol):

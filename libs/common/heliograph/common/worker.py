@@ -188,12 +188,18 @@ class ShardWorker:
                 await consumer.close()
 
     async def _idle(self, consumers: dict[str, PullConsumer]) -> None:
-        if any(c.waiting for c in consumers.values()):
+        """Wait until a message comes or has rested, a second at most."""
+        pause = min((self._due_in(s, consumers[s.name]) for s in self._service.sources), default=POLL_S)
+        if pause == 0:
             return
         self._wake.clear()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(POLL_S):
+            async with asyncio.timeout(min(pause, POLL_S)):
                 await self._wake.wait()
+
+    def _due_in(self, source: Source, consumer: PullConsumer) -> float:
+        """Seconds until messages of a source should be handled."""
+        return consumer.due_in(source.rest_s, self._batch)
 
     async def _step(self, processor: ShardProcessor, consumers: dict[str, PullConsumer]) -> bool:
         """Handle one batch of the most urgent source that has one; whether there was any."""
@@ -201,8 +207,8 @@ class ShardWorker:
             consumer = consumers[source.name]
             if broken := consumer.broken:
                 raise UnavailableError(f"{consumer.durable}: {broken}: starting again")
-            messages = await consumer.take(self._batch if not self._solo.get(source.name) else 1)
-            if messages:
+            if self._due_in(source, consumer) == 0:
+                messages = await consumer.take(self._batch if not self._solo.get(source.name) else 1)
                 await self._handle(processor, source, consumer, messages)
                 return True
         return False

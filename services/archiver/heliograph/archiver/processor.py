@@ -9,12 +9,14 @@ from heliograph.common import telemetry
 from heliograph.common.events import BarBatch, Outcome, Reason, Signal, VoteBatch
 from heliograph.common.service import Delivery, Source
 
+REST_S = 0.15
+"""Analytics may be so late: the signals of a minute's bars are recorded before these are inserted."""
 SOURCES = (
-    Source(name="signals", stream="SIGNAL", subject="signal.{shard}.>", event=Signal),
-    Source(name="reasons", stream="REASON", subject="reason.{shard}.>", event=Reason),
-    Source(name="outcomes", stream="OUTCOME", subject="outcome.{shard}.>", event=Outcome),
-    Source(name="votes", stream="INPUT", subject="input.votes.{shard}", event=VoteBatch),
-    Source(name="bars", stream="INPUT", subject="input.bars.{shard}", event=BarBatch),
+    Source(name="signals", stream="SIGNAL", subject="signal.{shard}.>", event=Signal, rest_s=REST_S),
+    Source(name="reasons", stream="REASON", subject="reason.{shard}.>", event=Reason, rest_s=REST_S),
+    Source(name="outcomes", stream="OUTCOME", subject="outcome.{shard}.>", event=Outcome, rest_s=REST_S),
+    Source(name="votes", stream="INPUT", subject="input.votes.{shard}", event=VoteBatch, rest_s=REST_S),
+    Source(name="bars", stream="INPUT", subject="input.bars.{shard}", event=BarBatch, rest_s=REST_S),
 )
 Held = Callable[..., None]
 """Told by `held=` whether this process holds a shard."""

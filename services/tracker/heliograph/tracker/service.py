@@ -18,6 +18,9 @@ from heliograph.tracker.queries import OpenQuery, Queries, answering
 from heliograph.tracker.settings import TrackerSettings
 from heliograph.tracker.writer import Writer
 
+BARS_REST_S = 0.05
+"""The signals that come of the same bars are recorded first: an outcome is less urgent."""
+
 
 class TrackerService:
     """Keeps the record of signals in Postgres and follows each one to its outcome."""
@@ -27,7 +30,7 @@ class TrackerService:
     sources: tuple[Source, ...] = (
         Source(name="signals", stream="SIGNAL", subject="signal.{shard}.>", event=Signal),
         Source(name="reasons", stream="REASON", subject="reason.{shard}.>", event=Reason),
-        Source(name="bars", stream=INPUT, subject="input.bars.{shard}", event=BarBatch),
+        Source(name="bars", stream=INPUT, subject="input.bars.{shard}", event=BarBatch, rest_s=BARS_REST_S),
     )
 
     def __init__(self) -> None:
