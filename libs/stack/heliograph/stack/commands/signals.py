@@ -1,6 +1,5 @@
 """`heliograph signals tail`: signals as lines, the past ones first, then each as it comes."""
 
-import asyncio
 import re
 import sys
 from collections import deque
@@ -16,9 +15,8 @@ from heliograph.common.bus import Bus
 from heliograph.common.clock import NANOSECONDS
 from heliograph.common.errors import InputError
 from heliograph.common.events import Signal, encode
-from heliograph.stack.commands.status import CONNECT_WITHIN_S, running
-from heliograph.stack.errors import StackError
-from heliograph.stack.stack import connect
+from heliograph.stack.commands.connection import connected
+from heliograph.stack.commands.status import running
 from heliograph.stack.state import State
 
 STREAM = "SIGNAL"
@@ -60,18 +58,11 @@ async def tail(
     if symbol is not None:
         subjects.check_symbol(symbol)
     run = running(state)
-    try:
-        async with asyncio.timeout(CONNECT_WITHIN_S):
-            bus = await connect(state, run.urls["nats"], int(run.settings["shards"]))
-    except TimeoutError:
-        raise StackError(f"{run.urls['nats']} does not answer within {CONNECT_WITHIN_S:.0f} s") from None
     console = Console()
-    try:
+    async with connected(state) as bus:
         newest = await _past(
             bus, subjects.signal("*", symbol), since, last, lambda data: show(console, data, as_json=as_json)
         )
-    finally:
-        await bus.close()
     if not follow:
         return
     credentials = state.credentials()
