@@ -15,6 +15,7 @@ from heliograph.tracker.pattern.patterns import Patterns
 from heliograph.tracker.predictions import Predictions
 from heliograph.tracker.processor import INPUT, TrackerProcessor
 from heliograph.tracker.queries import OpenQuery, Queries, answering
+from heliograph.tracker.reliability.answers import SourceAnswers
 from heliograph.tracker.settings import TrackerSettings
 from heliograph.tracker.writer import Writer
 
@@ -65,6 +66,7 @@ class TrackerService:
         self._predictions = Predictions(database, context.bus)
         await self._predictions.start()
         await CalibrationAnswers(database, settings.calibration_days).register(context.bus)
+        await SourceAnswers(database).register(context.bus)
         self._trainer = Trainer(database, context.bus, settings)
         self._trainer.start()
         self._patterns = Patterns(
