@@ -17,6 +17,7 @@ from heliograph.tracker.processor import INPUT, TrackerProcessor
 from heliograph.tracker.queries import OpenQuery, Queries, answering
 from heliograph.tracker.reliability.answers import SourceAnswers
 from heliograph.tracker.settings import TrackerSettings
+from heliograph.tracker.views import answers as views
 from heliograph.tracker.writer import Writer
 
 BARS_REST_S = 0.05
@@ -62,6 +63,7 @@ class TrackerService:
         await writer.prepare(context.clock.now_ns())
         writer.start()
         await Queries(database).register(context.bus)
+        await views.register(context.bus, database)
         await context.bus.respond("query.tracker.open", answering(OpenQuery, self._open))
         self._predictions = Predictions(database, context.bus)
         await self._predictions.start()
