@@ -25,6 +25,7 @@ from redis.exceptions import RedisError
 
 from heliograph.common.clock import NANOSECONDS, SYSTEM_CLOCK, Clock
 from heliograph.common.events import BarBatch, Signal
+from heliograph.common.spend.usage import Usage
 from heliograph.consensus.engine.engine import Engine
 from heliograph.consensus.engine.rules import Rules
 from heliograph.reasoning.model_server.faults import Faults
@@ -91,7 +92,7 @@ async def narration(
 
     keys = {f"{name.upper()}_API_KEY": "benchmark-key" for name in PROVIDERS}
     models = build(settings, clock, one, no_alert, keys)
-    made = Narration(settings, models, clock)
+    made = Narration(settings, models, Usage(None, clock), clock)
     yield made, models
     await made.close()
     await models.close()

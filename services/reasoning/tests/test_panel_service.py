@@ -18,11 +18,14 @@ from heliograph.common.errors import InputError, UnavailableError
 from heliograph.common.events import AgentProgress, Verdict, VoteBatch
 from heliograph.common.service import Context
 from heliograph.common.shards import shard_of
+from heliograph.reasoning.cache import connect
 from heliograph.reasoning.models.port import Answer, Models, Prompt, Refusal
 from heliograph.reasoning.panel.company import News
 from heliograph.reasoning.panel.records.known import Records
+from heliograph.reasoning.panel.records.sources import Remembered
 from heliograph.reasoning.panel.request import Request, decode, event_time, task_of
 from heliograph.reasoning.panel.roster import ANALYSTS
+from heliograph.reasoning.panel.runs import Run, Runs
 from heliograph.reasoning.panel.service import PanelService
 from heliograph.reasoning.service import ReasoningService
 from heliograph.reasoning.settings import ReasoningSettings
@@ -286,3 +289,71 @@ async def test_the_day_is_the_newest_that_the_data_know() -> None:
     given = decode(b'{"tickers": ["A"], "from": "2024-01-01", "to": "2024-01-03"}')
     task = await task_of(given, source, date(2026, 1, 1))
     assert (task.start, task.asof) == (date(2024, 1, 1), date(2024, 1, 3))
+
+
+async def test_a_run_is_begun_at_once_and_followed(serve: Any, bus: Bus, eventually: Eventually) -> None:
+    models = Bullish(delay=0.05)
+    await serve(models)
+    begun = await bus.request("query.reasoning.start", {"tickers": ["SNOW", "AAPL"], "run": "live1"})
+    assert (begun["run"], begun["state"], begun["total"], begun["done"]) == ("live1", "running", 34, 0)
+    assert begun["agents"] == list(ANALYSTS)
+
+    async def ended() -> Any:
+        told = await bus.request("query.reasoning.run", {"run": "live1"})
+        return told if told["state"] == "done" else None
+
+    told = await eventually(ended)
+    assert (told["done"], told["error"]) == (34, "")
+    assert told["ended_ts"] > told["started_ts"]
+    assert told["cost"] == pytest.approx(told["calls"] * 0.002)
+    assert {step["agent"] for step in told["progress"]} >= set(ANALYSTS)
+    assert [v["ticker"] for v in told["verdicts"]] == ["SNOW", "AAPL"]
+    assert {p["prompt"] for v in told["verdicts"] for p in v["predictions"]} == {""}
+    await bus.request("analyze", {"tickers": ["SNOW"], "agents": ["ben_graham"], "run": "later"}, timeout=30)
+    listed = await bus.request("query.reasoning.runs", {"limit": 5})
+    assert [(run["run"], run["state"]) for run in listed["runs"]] == [("later", "done"), ("live1", "done")]
+    assert len((await bus.request("query.reasoning.runs", {"limit": 1}))["runs"]) == 1
+    with pytest.raises(InputError, match="'nobody', expected one of the last seven days"):
+        await bus.request("query.reasoning.run", {"run": "nobody"})
+
+
+async def test_a_wrong_run_is_refused_and_a_failed_one_says_why(
+    bus: Bus, serve: Any, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await serve()
+    for body, told in (({"tickers": []}, "tickers"), ({"tickers": ["A"], "agents": ["nobody"]}, "nobody")):
+        with pytest.raises(InputError, match=told):
+            await bus.request("query.reasoning.start", body)
+    assert (await bus.request("query.reasoning.runs", {}))["runs"] == []
+
+    async def broken(*_: Any) -> Any:
+        raise UnavailableError("the disk is gone")
+
+    monkeypatch.setattr(Remembered, "records", broken)
+    await bus.request("query.reasoning.start", {"tickers": ["SNOW"], "run": "bad"})
+
+    async def failed() -> Any:
+        (run,) = (await bus.request("query.reasoning.runs", {}))["runs"]
+        return run if run["state"] == "failed" else None
+
+    assert (await eventually(failed))["error"] == "the disk is gone"
+
+
+async def test_replicas_share_the_list_of_runs(redis_server: Any) -> None:
+    """One whose process died in the middle is told as lost."""
+    clients = [connect(redis_server.url), connect(redis_server.url)]
+    one, two = (Runs(client, SYSTEM_CLOCK) for client in clients)
+    run = Run(run="a", tickers=("SNOW",), agents=("ben_graham",), total=3, started_ts=SYSTEM_CLOCK.now_ns())
+    old = msgspec.structs.replace(run, run="b", started_ts=run.started_ts - 3_600 * 10**9)
+    await one.put(old)
+    await one.put(run)
+    assert await two.newest(5) == [run, msgspec.structs.replace(old, state="lost")]
+    assert await two.get("a") == run
+    assert await two.get("c") is None
+    redis_server.kill()
+    assert await two.newest(5) == []
+    await two.put(run)
+    assert (await two.newest(5), await two.get("a")) == ([run], run)
+    for client in clients:
+        assert client is not None
+        await client.aclose()

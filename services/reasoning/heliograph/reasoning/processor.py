@@ -10,6 +10,7 @@ from heliograph.common.bus import Bus, Message
 from heliograph.common.clock import Clock
 from heliograph.common.events import Reason, Signal, encode
 from heliograph.common.service import Delivery
+from heliograph.common.spend.usage import Usage, Use
 from heliograph.reasoning.cache import ExplanationCache
 from heliograph.reasoning.engine import Explainer, cache_key, reason_of
 from heliograph.reasoning.facts import facts_of
@@ -40,6 +41,7 @@ class ReasoningProcessor:
         explainer: Explainer,
         cache: ExplanationCache,
         published: Published,
+        usage: Usage,
         by_model: ByModel | None = None,
     ) -> None:
         self._shard = shard
@@ -48,6 +50,7 @@ class ReasoningProcessor:
         self._explainer = explainer
         self._cache = cache
         self._published = published
+        self._usage = usage
         self._by_model = by_model
 
     async def open(self) -> None:
@@ -68,6 +71,7 @@ class ReasoningProcessor:
         for reason in reasons.values():
             metrics.REASONS.labels(reason.provider).inc()
         self._published.reasons += len(messages)
+        self._usage.add(Use(signals=len(messages)))
 
     async def close(self) -> None:
         """Nothing to hand over."""

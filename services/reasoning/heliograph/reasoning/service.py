@@ -2,15 +2,20 @@
 
 from typing import TYPE_CHECKING, Any
 
+from redis.asyncio import Redis
+
 from heliograph.common.errors import InvariantError
 from heliograph.common.events import Signal
 from heliograph.common.service import Context, ShardProcessor, Source
+from heliograph.common.spend import shared
+from heliograph.common.spend.usage import Usage
 from heliograph.reasoning.cache import ExplanationCache, connect
 from heliograph.reasoning.engine import Explainer
 from heliograph.reasoning.models.wanted import wanted
 from heliograph.reasoning.panel.service import PanelService
 from heliograph.reasoning.processor import Published, ReasoningProcessor
 from heliograph.reasoning.settings import ReasoningSettings
+from heliograph.reasoning.spending import Spending
 
 if TYPE_CHECKING:
     from heliograph.reasoning.models.build import BuiltModels
@@ -31,6 +36,8 @@ class ReasoningService:
         self._cache: ExplanationCache | None = None
         self._explainer = Explainer()
         self._published = Published()
+        self._redis: Redis | None = None
+        self._usage: Usage | None = None
         self._models: BuiltModels | None = None
         self._narration: Narration | None = None
         self._panel: PanelService | None = None
@@ -52,22 +59,32 @@ class ReasoningService:
             settings.explanation_ttl_s,
         )
         await self._cache.ping()
+        self._redis = shared.connect(settings.redis_url)
+        self._usage = Usage(self._redis, context.clock)
         if wanted(settings):
             # Without a key there is no need of these, and their imports would hold up the start.
             from heliograph.reasoning.models.attached import attached  # noqa: PLC0415
             from heliograph.reasoning.narration.service import Narration  # noqa: PLC0415
 
-            self._models = attached(context, settings)
-            self._narration = Narration(settings, self._models, context.clock)
+            self._models = attached(context, settings, self._usage)
+            self._narration = Narration(settings, self._models, self._usage, context.clock)
         redis = connect(settings.redis_url)
-        self._panel = PanelService(settings, context.bus, context.clock, self._models, redis)
+        self._panel = PanelService(settings, context.bus, context.clock, self._models, redis, self._usage)
         await self._panel.start()
+        await Spending(self._usage, self._models).register(context.bus)
 
     def processor(self, shard: int) -> ShardProcessor:
         """A processor for one shard."""
-        context, cache = self._started()
+        context, cache, usage = self._started()
         return ReasoningProcessor(
-            shard, context.bus, context.clock, self._explainer, cache, self._published, self._narration
+            shard,
+            context.bus,
+            context.clock,
+            self._explainer,
+            cache,
+            self._published,
+            usage,
+            self._narration,
         )
 
     async def problems(self) -> dict[str, str]:
@@ -76,7 +93,7 @@ class ReasoningService:
 
     async def status(self) -> dict[str, Any]:
         """Reasons since the start of this process, what the cache did, and where it lives."""
-        _, cache = self._started()
+        _, cache, _ = self._started()
         await cache.ping()
         told = {"reasons": self._published.reasons, "cache": cache.status(), "redis": cache.store}
         told["analyses"] = self._panel.answered if self._panel else 0
@@ -94,8 +111,12 @@ class ReasoningService:
             await self._models.close()
         if self._cache is not None:
             await self._cache.close()
+        if self._usage is not None:
+            await self._usage.close()
+        if self._redis is not None:
+            await self._redis.aclose()
 
-    def _started(self) -> tuple[Context, ExplanationCache]:
-        if self._context is None or self._cache is None:
+    def _started(self) -> tuple[Context, ExplanationCache, Usage]:
+        if self._context is None or self._cache is None or self._usage is None:
             raise InvariantError("reasoning is used before its start")
-        return self._context, self._cache
+        return self._context, self._cache, self._usage

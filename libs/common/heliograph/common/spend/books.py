@@ -32,6 +32,10 @@ class Day(msgspec.Struct):
         """Redis has told the sum."""
         self.committed, self.seen_at = committed, now
 
+    def standing(self, member: str) -> tuple[int, int]:
+        """What is spent and what is held, as far as this process knows, which is the member of that name."""
+        return sum((self.totals | {member: self.own}).values()), sum(g.hold for g in self.open.values())
+
 
 class Books:
     """One meter's days and calls in one process."""

@@ -128,6 +128,14 @@ class SharedSpend:
         known.totals = _totals(answer[2])
         return str(answer[0].decode())
 
+    async def standing(self, meter: str, day: str) -> tuple[int, int]:
+        """Nanodollars that all members have spent on a day, and those that calls under way hold."""
+        totals = keys(meter, day)[1]
+        # The client's types are of both its kinds, one that waits and one that does not.
+        read: Any = self._redis.hmget(totals, ["spent", "lost", "held"])
+        spent, lost, held = (int(amount or 0) for amount in await read)
+        return spent + lost, held
+
     async def forget(self, meter: str, day: str) -> None:
         """Delete a day that is over; its keys have no time to live, since such keys may be evicted."""
         await self._redis.delete(*keys(meter, day)[1:-1])

@@ -101,6 +101,15 @@ class Spend:
         day = self._of(meter).days.get(self._today())
         return max(day.committed, day.own) if day else 0
 
+    async def standing(self, meter: Meter) -> tuple[int, int]:
+        """Nanodollars that all replicas have spent today, and hold for calls; as seen last without Redis."""
+        if self._shared is not None and self._connected:
+            # Whoever only looks changes nothing: that Redis is away is found by the next reservation.
+            with contextlib.suppress(*LOST):
+                return await self._shared.standing(meter.name, self._today())
+        day = self._of(meter).days.get(self._today())
+        return day.standing(self._id) if day else (0, 0)
+
     async def close(self) -> None:
         """Stop looking at Redis; a look under way ends first, since its client may swallow a cancellation."""
         self._closing.set()

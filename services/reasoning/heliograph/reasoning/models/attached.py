@@ -11,6 +11,7 @@ from heliograph.common.events import Alert, encode
 from heliograph.common.ids import derive_id
 from heliograph.common.service import Context
 from heliograph.common.spend.live import live_members
+from heliograph.common.spend.usage import Usage
 from heliograph.reasoning.models.build import BuiltModels, build
 from heliograph.reasoning.settings import ReasoningSettings
 
@@ -21,7 +22,7 @@ ALERT = "key_refused"
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
-def attached(context: Context, settings: ReasoningSettings) -> BuiltModels:
+def attached(context: Context, settings: ReasoningSettings, usage: Usage) -> BuiltModels:
     """The models in the order of the settings.
 
     Raises:
@@ -38,7 +39,7 @@ def attached(context: Context, settings: ReasoningSettings) -> BuiltModels:
     async def alert(provider: str, summary: str) -> None:
         await publish_alert(context, provider, summary)
 
-    return build(settings, context.clock, live, alert)
+    return build(settings, context.clock, live, alert, usage=usage)
 
 
 async def publish_alert(context: Context, provider: str, summary: str) -> None:

@@ -10,6 +10,7 @@ from heliograph.common.clock import Clock
 from heliograph.common.spend.keys import Keys
 from heliograph.common.spend.shared import connect
 from heliograph.common.spend.spend import Live, Spend
+from heliograph.common.spend.usage import Usage
 from heliograph.reasoning.models.calls import Alert, ProviderCalls
 from heliograph.reasoning.models.client import HttpClient
 from heliograph.reasoning.models.ordered import OrderedModels
@@ -38,18 +39,26 @@ class BuiltModels:
 
     def status(self) -> dict[str, object]:
         """Each provider: its breaker, its p95 in seconds, what is spent of today's budget in dollars."""
-        now = self._clock.monotonic()
+        states = self.states()
         providers = {
             calls.provider.name: {
                 "model": calls.provider.model,
-                "breaker": calls.breaker.state(now),
-                "p95_s": round(calls.latency.p95(), 3),
+                "breaker": states[calls.provider.name][0],
+                "p95_s": states[calls.provider.name][1],
                 "spent": self.spend.spent(calls.meter) / NANODOLLARS,
                 "budget": calls.provider.daily_budget,
             }
             for calls in self.calls
         }
         return {"providers": providers, "alone": self.spend.alone}
+
+    def states(self) -> dict[str, tuple[str, float]]:
+        """Provider → the state of its breaker, and its p95 in seconds."""
+        now = self._clock.monotonic()
+        return {
+            calls.provider.name: (calls.breaker.state(now), round(calls.latency.p95(), 3))
+            for calls in self.calls
+        }
 
     async def close(self) -> None:
         """Settle what is under way and close the connections."""
@@ -66,8 +75,9 @@ def build(
     live: Live,
     alert: Alert,
     environment: Mapping[str, str] = os.environ,
+    usage: Usage | None = None,
 ) -> BuiltModels:
-    """The models in the order of the settings.
+    """The models in the order of the settings; without `usage` their use is not told to the other replicas.
 
     Raises:
         ConfigError: a provider is unknown or described wrongly, or `redis_url` is not one.
@@ -77,7 +87,8 @@ def build(
     spend, client = Spend(redis, clock, live), HttpClient(clock)
     folder = Path(settings.keys_folder) if settings.keys_folder else None
     keys = Keys(clock, environment, folder, settings.keys_secret)
-    calls = [ProviderCalls(provider, client, spend, keys, clock, alert) for provider in found]
+    counts = usage or Usage(None, clock)
+    calls = [ProviderCalls(provider, client, spend, counts, keys, clock, alert) for provider in found]
     ordered = OrderedModels(
         calls, clock, deadline_s=settings.model_deadline_s, at_once=settings.models_at_once
     )

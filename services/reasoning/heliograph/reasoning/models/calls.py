@@ -12,6 +12,7 @@ from heliograph.common.spend.breaker import Breaker
 from heliograph.common.spend.keys import Keys
 from heliograph.common.spend.meter import Denied, Grant, Meter
 from heliograph.common.spend.spend import Spend
+from heliograph.common.spend.usage import Usage, Use
 from heliograph.reasoning.models import wire
 from heliograph.reasoning.models.client import Client
 from heliograph.reasoning.models.failure import MAYBE_BILLED, CallFailedError
@@ -46,7 +47,14 @@ class ProviderCalls:
     """One provider. `alert` is told the provider and what a person should know."""
 
     def __init__(
-        self, provider: Provider, client: Client, spend: Spend, keys: Keys, clock: Clock, alert: Alert
+        self,
+        provider: Provider,
+        client: Client,
+        spend: Spend,
+        usage: Usage,
+        keys: Keys,
+        clock: Clock,
+        alert: Alert,
     ) -> None:
         self.provider = provider
         self.latency = Latency()
@@ -59,6 +67,7 @@ class ProviderCalls:
         )
         self._client = client
         self._spend = spend
+        self._usage = usage
         self._keys = keys
         self._clock = clock
         self._alert = alert
@@ -110,7 +119,7 @@ class ProviderCalls:
             except BaseException:
                 # Given up, since another one was quicker. The provider may bill it all the same.
                 self._gave_up(self._clock.monotonic() - began)
-                self._count(prompt, "cancelled")
+                self._count(prompt, "cancelled", grant.estimate)
                 await asyncio.shield(self._spend.settle(grant, grant.estimate))
                 raise
             else:
@@ -162,9 +171,10 @@ class ProviderCalls:
             self.breaker.left()
         else:
             self.breaker.failed(self._clock.monotonic())
-        self._count(prompt, error.kind)
         paid = grant.estimate if error.kind in MAYBE_BILLED else 0
-        await self._spend.settle(grant, paid if error.cost is None else error.cost)
+        cost = paid if error.cost is None else error.cost
+        self._count(prompt, error.kind, cost, failures=1)
+        await self._spend.settle(grant, cost)
         await log.awarning(
             "model call failed",
             provider=self.provider.name,
@@ -186,7 +196,7 @@ class ProviderCalls:
         # A reply that does not tell its usage counts the estimate.
         cost = cost if used else grant.estimate
         await asyncio.shield(self._spend.settle(grant, cost))
-        self._count(prompt, "ok")
+        self._count(prompt, "ok", cost, tokens_in=reply.input_tokens, tokens_out=reply.output_tokens)
         metrics.MODEL_SECONDS.labels(self.provider.name).observe(seconds)
         for kind, tokens in (
             ("input", reply.input_tokens - reply.cached_tokens),
@@ -205,8 +215,11 @@ class ProviderCalls:
             latency_s=seconds,
         )
 
-    def _count(self, prompt: Prompt, result: str) -> None:
+    def _count(self, prompt: Prompt, result: str, cost: int, **counts: int) -> None:
         metrics.MODEL_CALLS.labels(self.provider.name, prompt.purpose, result).inc()
+        self._usage.add(
+            Use(provider=self.provider.name, purpose=prompt.purpose, calls=1, cost=cost, **counts)
+        )
 
 
 def _pause(state: tenacity.RetryCallState) -> float:

@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from heliograph.common.clock import Clock, member_id
+from heliograph.common.spend.usage import Usage, Use
 from heliograph.reasoning.cache import ExplanationCache
 from heliograph.reasoning.models.port import Answer, Models
 from heliograph.reasoning.narration import narrative
@@ -40,9 +41,17 @@ class Narrator:
     """Explains by `models`. `deadline_s` is theirs; nothing here takes much longer."""
 
     def __init__(
-        self, models: Models, clock: Clock, redis: Redis | None, size: int, ttl_s: float, deadline_s: float
+        self,
+        models: Models,
+        usage: Usage,
+        clock: Clock,
+        redis: Redis | None,
+        size: int,
+        ttl_s: float,
+        deadline_s: float,
     ) -> None:
         self._models = models
+        self._usage = usage
         self._clock = clock
         self._redis = redis
         self._deadline_s = deadline_s
@@ -58,11 +67,18 @@ class Narrator:
         flight = self._flights.get(key)
         if flight is not None:
             found = await asyncio.shield(flight)
-            return found and msgspec.structs.replace(found, cached=True)
+            return self._counted(found and msgspec.structs.replace(found, cached=True))
         flight = asyncio.create_task(self._found_or_made(key, asked))
         self._flights[key] = flight
         flight.add_done_callback(lambda _: self._flights.pop(key, None))
-        return await asyncio.shield(flight)
+        return self._counted(await asyncio.shield(flight))
+
+    def _counted(self, found: Narrative | None) -> Narrative | None:
+        """The same, counted as a question and as one that was answered for nothing."""
+        provider = found.record.provider if found is not None and found.cached else ""
+        cached = int(bool(provider))
+        self._usage.add(Use(provider=provider, purpose=narrative.PURPOSE, asked=1, cached=cached))
+        return found
 
     def status(self) -> dict[str, int]:
         """Look-ups by where they were answered, and the records in memory."""

@@ -7,6 +7,7 @@ import structlog
 from heliograph.common.clock import Clock
 from heliograph.common.events import Reason, Signal
 from heliograph.common.spend.shared import connect
+from heliograph.common.spend.usage import Usage
 from heliograph.reasoning.facts import facts_of
 from heliograph.reasoning.models.port import Models
 from heliograph.reasoning.narration import narrative
@@ -20,11 +21,12 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 class Narration:
     """Give it signals, and `close` it at the end; the models are closed by who made them."""
 
-    def __init__(self, settings: ReasoningSettings, models: Models, clock: Clock) -> None:
+    def __init__(self, settings: ReasoningSettings, models: Models, usage: Usage, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
         self._narrator = Narrator(
             models,
+            usage,
             clock,
             connect(settings.redis_url),
             settings.explanation_cache_size,

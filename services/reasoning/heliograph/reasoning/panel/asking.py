@@ -7,6 +7,7 @@ import msgspec
 
 from heliograph.common import metrics
 from heliograph.common.errors import HeliographError
+from heliograph.common.spend.usage import Usage, Use
 from heliograph.reasoning.models.port import Models, Prompt, Refusal
 from heliograph.reasoning.panel.answers import Answers, Record, key_of
 
@@ -26,15 +27,22 @@ class Asking:
 
     Args:
         pending: the questions that others who share it are asking right now.
+        usage: where questions are counted.
     """
 
     def __init__(
-        self, models: Models, answers: Answers, timeout_s: float, pending: Pending | None = None
+        self,
+        models: Models,
+        answers: Answers,
+        timeout_s: float,
+        pending: Pending | None = None,
+        usage: Usage | None = None,
     ) -> None:
         self._models = models
         self._answers = answers
         self._timeout_s = timeout_s
         self._pending: Pending = {} if pending is None else pending
+        self._usage = usage
         self.calls = 0
         """Questions that went to a model."""
         self.cost = 0.0
@@ -49,6 +57,7 @@ class Asking:
         key = key_of(prompt)
         known = await self._answers.get(key)
         metrics.CACHE.labels("panel", "miss" if known is None else "hit").inc()
+        self._count(prompt, known)
         record = known or await self._shared(key, prompt)
         try:
             reply = msgspec.json.decode(record.answer.text.encode(), type=kind)
@@ -57,6 +66,13 @@ class Asking:
         if known is None:
             await self._answers.put(key, record)
         return reply, record
+
+    def _count(self, prompt: Prompt, known: Record | None) -> None:
+        if self._usage is not None:
+            provider = known.answer.provider if known else ""
+            self._usage.add(
+                Use(provider=provider, purpose=prompt.purpose, asked=1, cached=int(known is not None))
+            )
 
     async def _shared(self, key: str, prompt: Prompt) -> Record:
         task = self._pending.get(key)

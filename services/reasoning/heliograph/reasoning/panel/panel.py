@@ -22,6 +22,8 @@ from heliograph.reasoning.panel.records.known import Source, company
 from heliograph.reasoning.panel.roster import ANALYSTS, PERSONAS, chosen
 
 MOST_TICKERS = 50
+MANAGERS = 2
+"""They sit in every run: for risk, and for the portfolio."""
 MARKET = "SPY"
 """Whose bars stand for the whole market, where the source has them."""
 
@@ -206,7 +208,7 @@ class _Run:
         self._agents = agents
         self._progress = progress
         self._done = 0
-        self._total = len(task.tickers) * (len(agents) + 2)
+        self._total = len(task.tickers) * (len(agents) + MANAGERS)
 
     async def whole(self) -> Analysis:
         task = self._task

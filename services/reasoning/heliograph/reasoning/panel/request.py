@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
 
 import msgspec
 
@@ -12,9 +11,10 @@ from heliograph.common.events import AgentProgress, Prediction, Verdict, VoteBat
 from heliograph.common.ids import derive_id
 from heliograph.common.shards import shard_of
 from heliograph.reasoning.panel.opinion import Opinion, View
-from heliograph.reasoning.panel.panel import Analysis, Step, Task
+from heliograph.reasoning.panel.panel import Analysis, Step, Task, check
 from heliograph.reasoning.panel.portfolio import PanelRules, Portfolio
 from heliograph.reasoning.panel.records.known import Source
+from heliograph.reasoning.panel.shortening import shortened
 
 SOURCE = "analysts"
 """The vote that a verdict feeds."""
@@ -79,11 +79,26 @@ def decode(body: bytes) -> Request:
         raise InputError(f"analyze: {error}, in {shown}") from None
 
 
-async def task_of(request: Request, source: Source, today: date) -> Task:
-    """The task that a request means on a day.
+def checked(request: Request, today: date) -> tuple[str, ...]:
+    """The analysts of a request that can be run, whatever the data say.
 
     Raises:
-        InputError: `to` lies in the future, or a record cannot be read.
+        InputError: its tickers, days or analysts are wrong.
+    """
+    asof = request.asof or today
+    if asof > today:
+        raise InputError(f"to: {asof}, expected a day up to {today}")
+    start = asof - LOOK_BACK if request.start is None else request.start
+    return check(
+        Task(tickers=request.tickers, start=start, asof=asof, agents=request.agents, rules=request.rules)
+    )
+
+
+async def task_of(request: Request, source: Source, today: date) -> Task:
+    """The task that a request, which is checked, means on a day.
+
+    Raises:
+        InputError: a record cannot be read.
         UnavailableError: the source does not answer.
     """
     asof = request.asof
@@ -91,8 +106,6 @@ async def task_of(request: Request, source: Source, today: date) -> Task:
         found = await asyncio.gather(*(source.records(ticker) for ticker in request.tickers))
         newest = [records.newest for records in found if records.newest is not None]
         asof = min(max(newest, default=today), today)
-    if asof > today:
-        raise InputError(f"to: {asof}, expected a day up to {today}")
     return Task(
         tickers=request.tickers,
         start=asof - LOOK_BACK if request.start is None else request.start,
@@ -184,15 +197,10 @@ def reply(
         seconds=round(seconds, 3),
         calls=calls,
         cost=cost,
-        verdicts=[msgspec.structs.replace(v, predictions=_short(v)) for v in found],
+        verdicts=[shortened(v) for v in found],
         limits={ticker: list(limit.steps) for ticker, limit in analysis.limits.items()},
         missing=analysis.missing,
     )
-
-
-def _short(verdict: Verdict) -> list[Prediction]:
-    predictions: Any = verdict.predictions
-    return [msgspec.structs.replace(p, facts="{}", prompt="", answer="") for p in predictions]
 
 
 def _prediction(view: View, evidence: tuple[str, str]) -> Prediction:

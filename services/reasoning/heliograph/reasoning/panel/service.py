@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import structlog
@@ -12,18 +12,39 @@ from nats.errors import Error as NatsError
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from heliograph.common import subjects
 from heliograph.common.bus import Bus
 from heliograph.common.clock import Clock
+from heliograph.common.errors import InputError
+from heliograph.common.events import AgentProgress, Verdict
+from heliograph.common.spend.usage import Usage
+from heliograph.reasoning.answering import GROUP, answering
 from heliograph.reasoning.models.port import Models
+from heliograph.reasoning.panel.runs import Run
 from heliograph.reasoning.panel.settings import PanelSettings
+from heliograph.reasoning.panel.shortening import shortened
 
 if TYPE_CHECKING:
     from heliograph.reasoning.panel.work import PanelWork
 
 SUBJECT = "analyze"
-GROUP = "reasoning"
+STREAM = "ANALYSIS"
+
+_event: msgspec.json.Decoder[AgentProgress | Verdict] = msgspec.json.Decoder(AgentProgress | Verdict)
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+class RunsQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest runs of the last seven days."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 20
+
+
+class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """One run, with the progress of its agents and its verdicts."""
+
+    run: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9]{1,40}$")]
 
 
 class PanelService:
@@ -41,12 +62,14 @@ class PanelService:
         clock: Clock,
         models: Models | None = None,
         redis: Redis | None = None,
+        usage: Usage | None = None,
     ) -> None:
         self._settings = settings
         self._bus = bus
         self._clock = clock
         self._models = models
         self._redis = redis
+        self._usage = usage
         self._turn = asyncio.Semaphore(settings.panel_runs)
         self._runs: set[asyncio.Task[None]] = set()
         self._making = asyncio.Lock()
@@ -57,6 +80,12 @@ class PanelService:
     async def start(self) -> None:
         """Answer from now on."""
         await self._bus.client.subscribe(SUBJECT, queue=GROUP, cb=self._take)
+        await self._bus.respond("query.reasoning.start", self._begin, queue=GROUP)
+        for name, answer in (
+            ("runs", answering(RunsQuery, self._newest)),
+            ("run", answering(RunQuery, self._told)),
+        ):
+            await self._bus.respond(f"query.reasoning.{name}", answer, queue=GROUP)
 
     async def stop(self) -> None:
         """End the runs that are under way, unanswered, and close connections."""
@@ -71,16 +100,19 @@ class PanelService:
 
     async def _take(self, message: Msg) -> None:
         # A handler that waits would hold up the next request.
-        run = asyncio.create_task(self._answer(message))
+        self._keep(asyncio.create_task(self._answer(message)))
+
+    def _keep(self, run: asyncio.Task[None]) -> None:
         self._runs.add(run)
         run.add_done_callback(self._runs.discard)
 
     async def _answer(self, message: Msg) -> None:
         try:
+            work = await self._started()
+            request, begun = await work.accept(message.data)
+            parent = (message.headers or {}).get("traceparent")
             async with self._turn:
-                work = await self._started()
-                parent = (message.headers or {}).get("traceparent")
-                data = msgspec.json.encode(await work.analyze(message.data, parent))
+                data = msgspec.json.encode(await work.analyze(request, begun, parent))
         except Exception as error:
             # Whoever asks is told; the next request must be taken all the same.
             await log.awarning("analyze failed", error=repr(error))
@@ -91,10 +123,54 @@ class PanelService:
         except NatsError as error:
             await log.awarning("answer not sent", subject=SUBJECT, error=repr(error))
 
+    async def _begin(self, body: bytes) -> bytes:
+        """Begin a run and say so at once; how it goes on stands in ANALYSIS."""
+        work = await self._started()
+        request, begun = await work.accept(body)
+
+        async def run() -> None:
+            try:
+                async with self._turn:
+                    await work.analyze(request, begun)
+            except Exception as error:
+                await log.awarning("run failed", run=begun.run, error=repr(error))
+
+        self._keep(asyncio.create_task(run()))
+        return msgspec.json.encode(begun)
+
+    async def _newest(self, query: RunsQuery) -> dict[str, list[Run]]:
+        """The newest runs."""
+        runs = (await self._started()).runs
+        return {"runs": [await self._up_to_now(run) for run in await runs.newest(query.limit)]}
+
+    async def _up_to_now(self, run: Run) -> Run:
+        """A run with the agents that have ended meanwhile, wherever it runs."""
+        if run.state != "running":
+            return run
+        last = await self._bus.last(STREAM, subjects.analysis(run.run, "*"))
+        step = None if last is None else _event.decode(last.data)
+        done = step.done if isinstance(step, AgentProgress) and isinstance(step.done, int) else run.done
+        return msgspec.structs.replace(run, done=done)
+
+    async def _told(self, query: RunQuery) -> dict[str, object]:
+        """A run with all that was told of it."""
+        run = await (await self._started()).runs.get(query.run)
+        if run is None:
+            raise InputError(f"run: {query.run!r}, expected one of the last seven days")
+        upto = await self._bus.last_seq(STREAM)
+        subject = subjects.analysis(run.run, "*")
+        told = [_event.decode(m.data) async for m in self._bus.read(STREAM, subject, after=0, upto=upto)]
+        return msgspec.structs.asdict(await self._up_to_now(run)) | {
+            "progress": [event for event in told if isinstance(event, AgentProgress)],
+            "verdicts": [shortened(event) for event in told if isinstance(event, Verdict)],
+        }
+
     async def _started(self) -> "PanelWork":
         """The work, made at the first request: its imports would hold up the start of every process."""
         async with self._making:
             if self._work is None:
                 work = await asyncio.to_thread(importlib.import_module, "heliograph.reasoning.panel.work")
-                self._work = work.PanelWork(self._settings, self._bus, self._clock, self._models, self._redis)
+                self._work = work.PanelWork(
+                    self._settings, self._bus, self._clock, self._models, self._redis, self._usage
+                )
             return self._work

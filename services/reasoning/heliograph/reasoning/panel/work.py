@@ -3,27 +3,32 @@
 import asyncio
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
+import msgspec
 import structlog
 from redis.asyncio import Redis
 
 from heliograph.common import metrics, subjects, telemetry
 from heliograph.common.bus import Bus, Message
-from heliograph.common.clock import Clock
+from heliograph.common.clock import NANOSECONDS, Clock
 from heliograph.common.events import Verdict, encode
 from heliograph.common.ids import derive_id
+from heliograph.common.spend.usage import Usage
 from heliograph.reasoning.models.port import Models
 from heliograph.reasoning.panel.agents import portfolio_manager
 from heliograph.reasoning.panel.answers import Answers, MemoryAnswers, RedisAnswers
 from heliograph.reasoning.panel.asking import Asking, Pending
 from heliograph.reasoning.panel.opinion import ending
-from heliograph.reasoning.panel.panel import Panel, Step
+from heliograph.reasoning.panel.panel import MANAGERS, Panel, Step
 from heliograph.reasoning.panel.records.edgar import Edgar
 from heliograph.reasoning.panel.records.folder import Folder
 from heliograph.reasoning.panel.records.known import Source
 from heliograph.reasoning.panel.records.sources import Combined, Remembered
 from heliograph.reasoning.panel.request import (
     Reply,
+    Request,
+    checked,
     day_of,
     decode,
     event_time,
@@ -33,6 +38,7 @@ from heliograph.reasoning.panel.request import (
     verdicts,
     votes,
 )
+from heliograph.reasoning.panel.runs import Run, Runs
 from heliograph.reasoning.panel.settings import PanelSettings
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -47,17 +53,25 @@ class PanelWork:
     """
 
     def __init__(
-        self, settings: PanelSettings, bus: Bus, clock: Clock, models: Models | None, redis: Redis | None
+        self,
+        settings: PanelSettings,
+        bus: Bus,
+        clock: Clock,
+        models: Models | None,
+        redis: Redis | None,
+        usage: Usage | None = None,
     ) -> None:
         self._settings = settings
         self._bus = bus
         self._clock = clock
         self._models = models
+        self._usage = usage
         self._edgar = Edgar(settings.sec_user_agent, clock=clock) if settings.sec_user_agent else None
         self._source = Remembered(_source(settings, self._edgar), clock)
         memory = MemoryAnswers(settings.panel_answers)
         self._answers: Answers = memory if redis is None else RedisAnswers(redis, memory)
         self._pending: Pending = {}
+        self.runs = Runs(redis, clock)
 
     async def close(self) -> None:
         """Give up the questions that are under way, and close connections."""
@@ -67,20 +81,62 @@ class PanelWork:
         if self._edgar is not None:
             await self._edgar.close()
 
-    async def analyze(self, body: bytes, traceparent: str | None = None) -> Reply:
-        """Run the panel on a request; verdicts and votes are stored when it returns.
+    async def accept(self, body: bytes) -> tuple[Request, Run]:
+        """A request that can be run, with its run, which has begun.
 
         Raises:
-            InputError: the request is wrong, or a record cannot be read.
+            InputError: the request is wrong.
+        """
+        request, now = decode(body), self._clock.now_ns()
+        agents = checked(request, day_of(now))
+        begun = Run(
+            run=request.run or derive_id("run", body.decode(), now),
+            tickers=request.tickers,
+            agents=agents,
+            total=len(request.tickers) * (len(agents) + MANAGERS),
+            started_ts=now,
+        )
+        await self.runs.put(begun)
+        return request, begun
+
+    async def analyze(self, request: Request, begun: Run, traceparent: str | None = None) -> Reply:
+        """Run the panel on an accepted request; verdicts and votes are stored when it returns.
+
+        Raises:
+            InputError: a record cannot be read.
             UnavailableError: a source or the bus does not answer.
         """
-        began = self._clock.monotonic()
-        request = decode(body)
-        now = self._clock.now_ns()
-        task = await task_of(request, self._source, day_of(now))
-        run = request.run or derive_id("run", body.decode(), now)
-        ts = event_time(task.asof, now)
         asking = self._asking()
+        try:
+            answer = await self._run(request, begun, asking, traceparent)
+        except BaseException as error:
+            await self.runs.put(self._ended(begun, asking, "failed", f"{error}" or type(error).__name__))
+            raise
+        await self.runs.put(self._ended(begun, asking, "done"))
+        return answer
+
+    def _ended(
+        self, begun: Run, asking: Asking | None, state: Literal["done", "failed"], error: str = ""
+    ) -> Run:
+        now = self._clock.now_ns()
+        return msgspec.structs.replace(
+            begun,
+            done=begun.total if state == "done" else begun.done,
+            state=state,
+            ended_ts=now,
+            seconds=(now - begun.started_ts) / NANOSECONDS,
+            calls=asking.calls if asking else 0,
+            cost=asking.cost if asking else 0.0,
+            error=error,
+        )
+
+    async def _run(
+        self, request: Request, begun: Run, asking: Asking | None, traceparent: str | None
+    ) -> Reply:
+        began = self._clock.monotonic()
+        now, run = begun.started_ts, begun.run
+        task = await task_of(request, self._source, day_of(now))
+        ts = event_time(task.asof, now)
         named = {"heliograph.run": run, "heliograph.tickers": ", ".join(task.tickers)}
         with telemetry.span("analyze", kind="server", parent=traceparent, attributes=named) as span:
             span.keep()
@@ -98,7 +154,8 @@ class PanelWork:
     def _asking(self) -> Asking | None:
         if self._models is None:
             return None
-        return Asking(self._models, self._answers, self._settings.panel_model_wait_s, self._pending)
+        wait_s = self._settings.panel_model_wait_s
+        return Asking(self._models, self._answers, wait_s, self._pending, self._usage)
 
     def _panel(self, asking: Asking | None) -> Panel:
         return Panel(
