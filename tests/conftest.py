@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from tests.engines import by_engines
 from tests.running import ROOT, Running, Summary
 
 ONCE = ("--once", "--speed", "max", "--json", "--keep")
@@ -19,18 +20,27 @@ def sample() -> Path:
     return ROOT / "data" / "sample"
 
 
-@pytest.fixture(scope="session")
-def two_years(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Path:
-    """Two years of the sample's stocks and three months of its hours: enough to be disturbed in."""
-    folder = tmp_path_factory.mktemp("two-years")
-    for name, end in (
-        ("sp500_daily", datetime(2015, 2, 15, tzinfo=UTC)),
-        ("btcusd_hourly", datetime(2017, 10, 1, tzinfo=UTC)),
-    ):
+def part(sample: Path, folder: Path, days: datetime, hours: datetime) -> Path:
+    """The sample's stocks and its hours, each up to a time."""
+    for name, end in (("sp500_daily", days), ("btcusd_hourly", hours)):
         table = pq.read_table(sample / f"{name}.parquet")
         until = pc.less(table["ts"], pa.scalar(end, table["ts"].type))
         pq.write_table(table.filter(until), folder / f"{name}.parquet")
     return folder
+
+
+@pytest.fixture(scope="session")
+def year(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Path:
+    """A little over a year of the sample's stocks and six weeks of its hours."""
+    folder = tmp_path_factory.mktemp("year")
+    return part(sample, folder, datetime(2014, 4, 1, tzinfo=UTC), datetime(2017, 8, 15, tzinfo=UTC))
+
+
+@pytest.fixture(scope="session")
+def two_years(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Path:
+    """Two years of the sample's stocks and three months of its hours: enough to be disturbed in for long."""
+    folder = tmp_path_factory.mktemp("two-years")
+    return part(sample, folder, datetime(2015, 2, 15, tzinfo=UTC), datetime(2017, 10, 1, tzinfo=UTC))
 
 
 @pytest.fixture
@@ -38,8 +48,8 @@ def once(tmp_path: Path) -> Iterator[Callable[..., Running]]:
     """Start `heliograph up --once --speed max --json` with more arguments; all are stopped at the end."""
     started: list[Running] = []
 
-    def start(*args: str) -> Running:
-        started.append(Running(tmp_path / f"run{len(started)}", *ONCE, *args))
+    def start(*args: str, **environment: str) -> Running:
+        started.append(Running(tmp_path / f"run{len(started)}", *ONCE, *args, **environment))
         return started[-1]
 
     yield start
@@ -47,22 +57,7 @@ def once(tmp_path: Path) -> Iterator[Callable[..., Running]]:
         running.stop()
 
 
-def undisturbed(folder: Path, data: Path) -> Summary:
-    """The summary of a run that nothing disturbs."""
-    running = Running(folder, *ONCE, "--data", str(data))
-    try:
-        return running.summary()
-    finally:
-        running.stop()
-
-
 @pytest.fixture(scope="session")
-def baseline(tmp_path_factory: pytest.TempPathFactory, two_years: Path) -> Summary:
-    """The summary of one undisturbed run over two years."""
-    return undisturbed(tmp_path_factory.mktemp("baseline"), two_years)
-
-
-@pytest.fixture(scope="session")
-def whole(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Summary:
-    """The summary of one undisturbed run over the whole sample."""
-    return undisturbed(tmp_path_factory.mktemp("whole"), sample)
+def expected(year: Path) -> Summary:
+    """What a stack must make of the year."""
+    return by_engines(year)

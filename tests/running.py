@@ -19,9 +19,9 @@ Summary = dict[str, Any]
 
 
 class Running:
-    """A `heliograph up` under way on a state folder of its own."""
+    """A `heliograph up` under way on a state folder of its own, with more in its environment."""
 
-    def __init__(self, folder: Path, *args: str) -> None:
+    def __init__(self, folder: Path, *args: str, **environment: str) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.output = (folder / "stdout.txt").open("w+")
@@ -32,6 +32,7 @@ class Running:
             stderr=self.errors,
             stdin=subprocess.DEVNULL,
             cwd=ROOT,
+            env={**os.environ, **environment},
         )
 
     def run_file(self) -> dict[str, Any]:
@@ -45,6 +46,12 @@ class Running:
     def credentials(self) -> dict[str, str]:
         """The generated credentials."""
         found: dict[str, str] = json.loads((self.folder / "state" / "credentials.json").read_text())
+        return found
+
+    def nats_user(self, name: str) -> dict[str, str]:
+        """A user of NATS and its generated password."""
+        file = self.folder / "state" / "nats-users" / f"{name}.json"
+        found: dict[str, str] = json.loads(file.read_text())
         return found
 
     def pid(self, name: str) -> int | None:
@@ -83,7 +90,7 @@ class Running:
         """Everything that it has printed."""
         return (self.folder / "stdout.txt").read_text() + (self.folder / "stderr.txt").read_text()
 
-    def summary(self, timeout: float = 180) -> Summary:
+    def summary(self, timeout: float = 360) -> Summary:
         """The summary of a run with `--once --json`, which must exit with 0."""
         code = self.process.wait(timeout)
         logs = (

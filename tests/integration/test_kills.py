@@ -13,8 +13,19 @@ from tests.running import Running, Summary, same, until
 
 from heliograph.common.shards import DEFAULT_SHARDS, shard_of
 
-SERVICES = ("consensus", "tracker", "fetcher", "reasoning", "archiver", "gateway")
-ENGINES = ("nats", "postgres", "redis")
+VICTIMS = (
+    "consensus",
+    "nats",
+    "tracker",
+    "fetcher",
+    "postgres",
+    "reasoning",
+    "archiver",
+    "redis",
+    "gateway",
+)
+AHEAD = "120"
+"""Bars of a shard that the replay may be ahead of its slowest reader, so that each kill falls into it."""
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -32,25 +43,25 @@ def restarted(running: Running, name: str, killed: int) -> bool:
 def disturb(running: Running, names: tuple[str, ...], total: int) -> None:
     """Kill one after another, each when a further part of the replay has been published."""
     for place, name in enumerate(names, 1):
-        share = int(total * place / (len(names) + 2))
+        share = int(total * place / (len(names) + 4))
         until(partial(published, running, share), f"{share} messages")
+        assert not published(running, total), f"the replay is over before {name} is killed"
         killed = running.kill(name, signal.SIGKILL)
         until(partial(restarted, running, name, killed), f"{name} to be restarted")
 
 
-@pytest.fixture(scope="session")
-def total(two_years: Path) -> int:
+@pytest.fixture(scope="module")
+def total(year: Path) -> int:
     """Messages on INPUT after the whole replay: one for each shard and start of bars."""
-    table = pa.concat_tables(pq.read_table(f, columns=["symbol", "ts"]) for f in two_years.glob("*.parquet"))
+    table = pa.concat_tables(pq.read_table(f, columns=["symbol", "ts"]) for f in year.glob("*.parquet"))
     shards = {s: shard_of(s, DEFAULT_SHARDS) for s in pc.unique(table["symbol"]).to_pylist()}
     rows = zip(table["symbol"].to_pylist(), table["ts"].cast("int64").to_pylist(), strict=True)
     return len({(shards[symbol], ts) for symbol, ts in rows})
 
 
-@pytest.mark.parametrize("names", [SERVICES, ENGINES], ids=["services", "engines"])
-def test_killed_in_mid_replay(
-    once: Callable[..., Running], two_years: Path, baseline: Summary, total: int, names: tuple[str, ...]
+def test_every_service_and_engine_killed_in_mid_replay(
+    once: Callable[..., Running], year: Path, expected: Summary, total: int
 ) -> None:
-    running = once("--data", str(two_years))
-    disturb(running, names, total)
-    assert same(running.summary(300)) == same(baseline)
+    running = once("--data", str(year), HELIOGRAPH_BARS_AHEAD=AHEAD)
+    disturb(running, VICTIMS, total)
+    assert same(running.summary()) == expected

@@ -1,4 +1,4 @@
-"""A running stack as its users meet it: a subscriber that knows NATS and JSON, the page's API, the traces."""
+"""A running stack as its users meet it: a subscriber that knows NATS and JSON, the API, traces, commands."""
 
 import json
 import urllib.request
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import nats
+import psycopg
 import pytest
 from nats.js.api import ConsumerConfig, DeliverPolicy
 from tests.running import Running, until
@@ -29,12 +30,19 @@ pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory, two_years: Path) -> Iterator[Running]:
+def running(tmp_path_factory: pytest.TempPathFactory, year: Path) -> Iterator[Running]:
     """A stack that goes on after its replay, as `make up` does."""
-    started = Running(tmp_path_factory.mktemp("live"), "--speed", "max", "--data", str(two_years), "--json")
+    started = Running(tmp_path_factory.mktemp("live"), "--speed", "max", "--data", str(year), "--json")
     until(lambda: started.messages("OUTCOME") > 0 or started.process.poll() is not None, "outcomes", 120)
     yield started
     assert started.stop() == 0, started.text()
+
+
+def database(running: Running) -> psycopg.Connection[Any]:
+    """Postgres, as its owner."""
+    secret = running.credentials()
+    address = running.run_file()["urls"]["postgres"].split("@")[-1]
+    return psycopg.connect(f"postgresql://{secret['postgres_user']}:{secret['postgres_password']}@{address}")
 
 
 def get(running: Running, path: str) -> Any:
@@ -44,12 +52,12 @@ def get(running: Running, path: str) -> Any:
 
 
 async def test_a_subscriber_with_nats_and_json_replays_yesterday_and_goes_on_live(running: Running) -> None:
-    secret = running.credentials()
-    client = await nats.connect(
-        running.run_file()["urls"]["nats"], user=secret["nats_user"], password=secret["nats_password"]
-    )
+    url = running.run_file()["urls"]["nats"]
+    client = await nats.connect(url, **running.nats_user("subscriber"))
     since = datetime.now(UTC) - timedelta(days=1)
-    config = ConsumerConfig(deliver_policy=DeliverPolicy.BY_START_TIME, opt_start_time=since)
+    config = ConsumerConfig(
+        name="yesterday", deliver_policy=DeliverPolicy.BY_START_TIME, opt_start_time=since
+    )
     subscription = await client.jetstream().subscribe(
         "signal.*.BRK%2EB", ordered_consumer=True, config=config
     )
@@ -58,15 +66,17 @@ async def test_a_subscriber_with_nats_and_json_replays_yesterday_and_goes_on_liv
     assert signal["symbol"] == "BRK.B"
     assert signal["stop"] < signal["entry"] < signal["target"] or signal["action"] == "SELL"
     live = await client.subscribe("signal.*.LIVE")
-    await client.publish("signal.0.LIVE", b"{}")
+    await client.flush()
+    operator = await nats.connect(url, **running.nats_user("operator"))
+    await operator.publish("signal.0.LIVE", b"{}")
     assert (await live.next_msg(5)).subject == "signal.0.LIVE"
+    await operator.close()
     await client.close()
 
 
 async def test_the_client_gives_every_signal_typed_and_verified(running: Running) -> None:
-    secret = running.credentials()
     url = running.run_file()["urls"]["nats"]
-    async with await connect(url, user=secret["nats_user"], password=secret["nats_password"]) as client:
+    async with await connect(url, **running.nats_user("subscriber")) as client:
         signals = client.signals(after=0)
         found = [await anext(signals) for _ in range(200)]
         assert [one.seq for one in found] == list(range(1, 201))
@@ -76,13 +86,19 @@ async def test_the_client_gives_every_signal_typed_and_verified(running: Running
 
 
 def test_a_healthy_stack_passes_every_check(running: Running) -> None:
+    told: list[str] = []
+
     def healthy() -> bool:
         asked = running.run("health", "--level", "3", "--json")
+        told.append(asked.stdout + asked.stderr)
         found = {check["name"]: check["state"] for check in json.loads(asked.stdout)}
-        assert {"python", "processes", "shards", "lag of SIGNAL", "page", "api", "integrity"} <= set(found)
-        return asked.returncode == 0 and "fail" not in found.values()
+        every = {"python", "processes", "shards", "lag of SIGNAL", "page", "api", "integrity"} <= set(found)
+        return every and asked.returncode == 0 and "fail" not in found.values()
 
-    until(healthy, "a stack in which every check passes", 60)
+    try:
+        until(healthy, "a stack in which every check passes", 60)
+    except AssertionError:
+        pytest.fail(told[-1])
 
 
 def test_the_page_the_api_and_the_stores_agree(running: Running) -> None:
@@ -108,3 +124,41 @@ def test_every_edge_of_the_trace_exists(running: Running) -> None:
         return {(above["service"], above["name"], s["service"], s["name"]) for above, s in pairs}
 
     until(whole, "a signal with every edge in its trace", 120)
+
+
+def test_one_altered_byte_is_named_until_it_is_put_back(running: Running) -> None:
+    asked = running.run("verify", "--full", "--json")
+    report = json.loads(asked.stdout)
+    assert (asked.returncode, report["ok"], report["findings"]) == (0, True, [])
+    assert report["rows"] > 100
+    with database(running) as connection:
+        connection.execute("SET session_replication_role = replica")
+        row = connection.execute("SELECT signal, exit FROM outcomes ORDER BY signal LIMIT 1").fetchone()
+        assert row is not None
+        signal, was = row
+        connection.execute("UPDATE outcomes SET exit = exit + 0.01 WHERE signal = %s", [signal])
+    with database(running) as connection, pytest.raises(psycopg.errors.RestrictViolation):
+        connection.execute("DELETE FROM outcomes WHERE signal = %s", [signal])
+    asked = running.run("verify", "--full", "--json")
+    report = json.loads(asked.stdout)
+    assert asked.returncode == 1
+    assert [(f["kind"], f["record"], f["key"]) for f in report["findings"]] == [
+        ("altered", "outcomes", signal)
+    ]
+    assert report["refused"] >= 1
+    asked = running.run("verify")
+    assert asked.returncode == 1
+    assert asked.stdout.startswith(f"altered    outcomes {signal} is not as it was written: exit: ")
+    with database(running) as connection:
+        connection.execute("SET session_replication_role = replica")
+        connection.execute("UPDATE outcomes SET exit = %s WHERE signal = %s", [was, signal])
+    assert running.run("verify").returncode == 0
+
+
+def test_the_outcomes_are_counted(running: Running) -> None:
+    asked = running.run("outcomes", "--by", "action", "--json")
+    groups = json.loads(asked.stdout)["groups"]
+    assert asked.returncode == 0
+    assert {group["key"] for group in groups} <= {"BUY", "SELL"}
+    assert sum(group["outcomes"] for group in groups) > 0
+    assert running.run("outcomes", "--symbol", "").returncode == 2
