@@ -18,6 +18,7 @@ from benchmarks.market import Market
 from nats.js import api
 
 from heliograph.common.bus import Bus, Message
+from heliograph.common.permissions import OPERATOR
 from heliograph.common.shards import DEFAULT_SHARDS
 from heliograph.stack.stack import Stack
 
@@ -30,14 +31,14 @@ async def bare_consumer(running: Stack, bus: Bus) -> AsyncIterator[None]:
     """The bare transport's stream and its one process."""
     config = api.StreamConfig(name=bare.STREAM, subjects=["bare.*"], allow_atomic=True, allow_direct=True)
     await bus.js.add_stream(config)
-    credentials = running.state.credentials()
+    operator = running.state.nats_user(OPERATOR)
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "benchmarks.bare",
         running.urls["nats"],
-        credentials.nats_user,
-        credentials.nats_password,
+        operator.user,
+        operator.password,
     )
     try:
         yield

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from heliograph.common.permissions import OPERATOR
 from heliograph.stack import ports
 from heliograph.stack.engines import Engine, NatsEngine, PostgresEngine, RedisEngine
 from heliograph.stack.options import Options
@@ -29,7 +30,7 @@ def engine(request: pytest.FixtureRequest, state: State) -> Engine:
     chosen = ports.choose({"port": 0, "monitor": 0})
     credentials = state.credentials()
     engines: dict[str, Engine] = {
-        "nats": NatsEngine(state, credentials, chosen["port"], chosen["monitor"]),
+        "nats": NatsEngine(state, state.nats_user(OPERATOR), chosen["port"], chosen["monitor"]),
         "postgres": PostgresEngine(state, credentials, chosen["port"]),
         "redis": RedisEngine(state, credentials, chosen["port"]),
     }

@@ -12,8 +12,9 @@ from redis.asyncio import Redis
 
 from heliograph.common.bus import Bus
 from heliograph.common.config import Settings
+from heliograph.common.permissions import OPERATOR, USERS
 from heliograph.stack.engines import Engine, EngineRefusedError, NatsEngine, PostgresEngine, RedisEngine
-from heliograph.stack.state import Credentials, State
+from heliograph.stack.state import Credentials, NatsUser, State
 from heliograph.stack.supervisor import Supervisor
 
 from .conftest import Eventually
@@ -107,8 +108,6 @@ async def test_a_wrong_password_is_refused_at_once(
 ) -> None:
     assert supervisor.running()
     wrong = Credentials(
-        nats_user="heliograph",
-        nats_password="wrong",
         postgres_user="heliograph",
         postgres_password="wrong",
         redis_password="wrong",
@@ -116,7 +115,7 @@ async def test_a_wrong_password_is_refused_at_once(
     port = int(engine.address.rsplit(":", 1)[1].split("/")[0])
     stranger: Engine = PostgresEngine(state, wrong, port)
     if isinstance(engine, NatsEngine):
-        stranger = NatsEngine(state, wrong, port, port)
+        stranger = NatsEngine(state, NatsUser(user=OPERATOR, password="wrong"), port, port)
     elif isinstance(engine, RedisEngine):
         stranger = RedisEngine(state, wrong, port)
     with pytest.raises(EngineRefusedError, match="refuses"):
@@ -166,7 +165,8 @@ async def test_what_was_stored_survives_a_stop_and_no_process_stays(
 
 async def test_secrets_are_for_the_owner_only(supervisor: Supervisor, state: State) -> None:
     credentials = state.credentials()
-    passwords = (credentials.nats_password, credentials.postgres_password, credentials.redis_password)
+    passwords = [credentials.postgres_password, credentials.redis_password]
+    passwords += [state.nats_user(user).password for user in USERS]
 
     files = [path for path in state.folder.rglob("*") if path.is_file()]
     telling = [f for f in files if any(password.encode() in f.read_bytes() for password in passwords)]

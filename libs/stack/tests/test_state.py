@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from heliograph.common.errors import ConfigError
+from heliograph.common.permissions import USERS
 from heliograph.stack.errors import StackError
 from heliograph.stack.state import Kept, Run, RunningProcess, State
 
@@ -27,8 +28,12 @@ def test_credentials_are_made_once_and_private(state: State) -> None:
     first = state.credentials()
     assert State(state.folder).credentials() == first
     assert stat.S_IMODE((state.folder / "credentials.json").stat().st_mode) == 0o600
-    passwords = {first.nats_password, first.postgres_password, first.redis_password}
-    assert len(passwords) == 3
+    users = [state.nats_user(name) for name in USERS]
+    assert users == [State(state.folder).nats_user(name) for name in USERS]
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in (state.folder / "nats-users").iterdir()}
+    assert modes == {0o600}
+    passwords = {first.postgres_password, first.redis_password, *(user.password for user in users)}
+    assert len(passwords) == 2 + len(USERS)
     assert min(map(len, passwords)) >= 32
 
 

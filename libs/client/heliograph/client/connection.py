@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import AsyncIterator, Awaitable
 from datetime import UTC, datetime
 from types import TracebackType
@@ -23,6 +24,14 @@ CONNECT_WITHIN_S = 10.0
 LOOK_EVERY_S = 1.0
 E = TypeVar("E", bound=Event)
 T = TypeVar("T")
+
+
+class NamedConsumer(api.ConsumerConfig):
+    """A consumer that has a new name whenever the library makes it: a subscriber may make only named ones."""
+
+    def evolve(self, **params: Any) -> "NamedConsumer":
+        """The configuration that is sent to the server."""
+        return NamedConsumer(**{**self.__dict__, **params, "name": secrets.token_hex(8)})
 
 
 class Connection:
@@ -126,8 +135,9 @@ class Connection:
         self, subject: str, position: api.ConsumerConfig | None
     ) -> JetStreamContext.PushSubscription:
         kind = subject.partition(".")[0]
+        config = NamedConsumer(**(position or api.ConsumerConfig()).__dict__)
         subscribing = self._client.jetstream().subscribe(
-            subject, stream=kind.upper(), ordered_consumer=True, config=position
+            subject, stream=kind.upper(), ordered_consumer=True, config=config
         )
         return await asked(subscribing, f"{kind}s")
 

@@ -18,7 +18,9 @@ from nats.js.errors import APIError, NotFoundError
 from heliograph.common.append import ATOMIC_LIMIT, Append, Appender, Message
 from heliograph.common.clock import NANOSECONDS
 from heliograph.common.config import Settings
+from heliograph.common.connecting import open_client
 from heliograph.common.errors import ConfigError, InputError, UnavailableError
+from heliograph.common.refusals import Refusals
 from heliograph.common.subjects import STREAMS, Stream
 
 READ_BATCH = 512
@@ -43,8 +45,9 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Bus:
     """A connection to NATS. Make it with `connect`; close it with `close`."""
 
-    def __init__(self, client: Client, settings: Settings) -> None:
+    def __init__(self, client: Client, settings: Settings, refusals: Refusals) -> None:
         self.client = client
+        self.refusals = refusals
         self.js: JetStreamContext = client.jetstream(timeout=5, publish_async_max_pending=2000)
         self.settings = settings
         self.generation = 0
@@ -56,47 +59,18 @@ class Bus:
         """Connect, and try again for as long as the server is away; reconnecting never gives up.
 
         Raises:
-            ConfigError: the server refuses the credentials.
+            ConfigError: the server refuses the credentials, or either side the other's certificate.
         """
         holder: list[Bus] = []
+        refusals = Refusals(settings.nats_user)
 
         async def reconnected() -> None:
+            refusals.reconnected()
             for bus in holder:
                 bus.generation += 1
 
-        async def failed(error: Exception) -> None:
-            await log.awarning("nats", error=repr(error))
-
-        client = Client()
-        options: dict[str, Any] = {}
-        if settings.nats_user:
-            options |= {"user": settings.nats_user, "password": settings.nats_password}
-        delay = 0.1
-        while True:
-            try:
-                await client.connect(
-                    settings.nats_url,
-                    name=name,
-                    max_reconnect_attempts=-1,
-                    reconnect_time_wait=1,
-                    reconnected_cb=reconnected,
-                    error_cb=failed,
-                    allow_reconnect=True,
-                    ping_interval=10,
-                    max_outstanding_pings=3,
-                    pending_size=16 << 20,
-                    **options,
-                )
-                break
-            except (OSError, NatsError, TimeoutError) as error:
-                if "authorization" in str(error).lower():
-                    raise ConfigError(
-                        f"nats_user: {settings.nats_user!r} is refused by {settings.nats_url}"
-                    ) from error
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, 2.0)
-                client = Client()
-        bus = cls(client, settings)
+        client = await open_client(settings, name, refusals, reconnected)
+        bus = cls(client, settings, refusals)
         holder.append(bus)
         return bus
 
@@ -113,30 +87,26 @@ class Bus:
         """Make the streams, or check that they were made for the same number of shards.
 
         Raises:
-            ConfigError: the streams exist with another number of shards.
+            ConfigError: the streams exist with another number of shards, or the user may not look at them.
         """
         for stream in STREAMS:
-            await self._ensure(stream)
+            try:
+                await self._ensure(stream)
+            except UnavailableError as error:
+                if refused := self.refusals.problem():
+                    raise ConfigError(f"nats_user: {refused}") from error
+                raise
 
     async def _ensure(self, stream: Stream) -> None:
         shards = str(self.settings.shards)
         try:
             info = await self._retry(lambda: self.js.stream_info(stream.name))
+            if stream.passing and info.config.retention != api.RetentionPolicy.LIMITS:
+                await log.awarning("stream made again, since its retention has changed", stream=stream.name)
+                await self._retry(lambda: self.js.delete_stream(stream.name))
+                raise NotFoundError
         except NotFoundError:
-            config = api.StreamConfig(
-                name=stream.name,
-                subjects=list(stream.subjects),
-                retention=api.RetentionPolicy(stream.retention),
-                max_age=stream.max_age_s,
-                max_bytes=self.settings.stream_max_bytes,
-                discard=api.DiscardPolicy.OLD,
-                duplicate_window=DEDUP_WINDOW_S,
-                allow_direct=True,
-                allow_atomic=True,
-                num_replicas=self.settings.replicas,
-                metadata={"shards": shards},
-            )
-            await self._retry(lambda: self.js.add_stream(config))
+            await self._make(stream, shards)
             return
         found = (info.config.metadata or {}).get("shards", shards)
         if found != shards:
@@ -144,6 +114,23 @@ class Bus:
                 f"shards: {shards}, but the stream {stream.name} was made for {found}; "
                 "keep that number or make a new set of streams"
             )
+
+    async def _make(self, stream: Stream, shards: str) -> None:
+        """Make a stream; one that another process has just made is the same one."""
+        config = api.StreamConfig(
+            name=stream.name,
+            subjects=list(stream.subjects),
+            retention=api.RetentionPolicy.LIMITS,
+            max_age=stream.max_age_s,
+            max_bytes=self.settings.stream_max_bytes,
+            discard=api.DiscardPolicy.OLD,
+            duplicate_window=DEDUP_WINDOW_S,
+            allow_direct=True,
+            allow_atomic=True,
+            num_replicas=self.settings.replicas,
+            metadata={"shards": shards},
+        )
+        await self._retry(lambda: self.js.add_stream(config))
 
     async def _retry(self, call: Callable[[], Awaitable[Any]], tries: int = 40) -> Any:
         """Call until JetStream answers; a server that has just started may not yet."""
@@ -155,7 +142,7 @@ class Bus:
             except (TimeoutError, NatsError, OSError) as error:
                 if isinstance(error, APIError) and (error.code or 0) < SERVER_ERROR:
                     raise
-                if attempt == tries - 1:
+                if attempt == tries - 1 or self.refusals.problem():
                     raise UnavailableError(f"JetStream does not answer: {error}") from error
                 await asyncio.sleep(0.25)
         raise UnavailableError("JetStream does not answer")
@@ -321,6 +308,10 @@ class Bus:
         """
 
         async def reply(message: Msg) -> None:
+            if message.reply.startswith("$JS."):
+                # A consumer may deliver stored messages to any subject: they are no requests.
+                await log.awarning("no request", subject=subject, stored_under=message.subject)
+                return
             try:
                 data = await answer(message.data)
             except Exception as error:
@@ -343,7 +334,7 @@ class Bus:
         try:
             message = await self.client.request(subject, json.dumps(body).encode(), timeout)
         except (TimeoutError, NatsError, OSError) as error:
-            raise UnavailableError(f"{subject}: {error!r}") from error
+            raise UnavailableError(f"{subject}: {self.refusals.problem() or repr(error)}") from error
         answer = json.loads(message.data)
         if isinstance(answer, dict) and set(answer) == {"error", "type"}:
             if answer["type"] == InputError.__name__:

@@ -40,8 +40,22 @@ class Settings(BaseSettings):
     """The niceness of the service where `nice` is unset: nobody waits for a report as for a signal."""
 
     nats_url: str = Field("nats://127.0.0.1:4222", validation_alias=from_env("NATS_URL"))
-    nats_user: str = Field("", validation_alias=from_env("NATS_USER"))
+    nats_user: str = Field(
+        "",
+        validation_alias=from_env("NATS_USER"),
+        pattern=r"^[A-Za-z0-9_-]*$",
+        description="its inboxes begin with `_INBOX_<user>`",
+    )
     nats_password: str = Field("", validation_alias=from_env("NATS_PASSWORD"), repr=False)
+    nats_ca: str = Field(
+        "",
+        validation_alias=from_env("NATS_CA"),
+        description="file of the certificates that vouch for NATS, PEM; it or a URL `tls://` asks for TLS",
+    )
+    nats_cert: str = Field(
+        "", validation_alias=from_env("NATS_CERT"), description="file of the own certificate for NATS, PEM"
+    )
+    nats_key: str = Field("", validation_alias=from_env("NATS_KEY"), description="file of its key, PEM")
     otlp_endpoint: str = Field("", validation_alias=from_env("OTEL_EXPORTER_OTLP_ENDPOINT"))
     shards: int = Field(DEFAULT_SHARDS, ge=1, le=1024)
     member: str = Field("", description="name of this process among the replicas; random when empty")

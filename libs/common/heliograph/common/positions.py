@@ -30,6 +30,11 @@ class Position(msgspec.Struct, frozen=True):
     stream_created: str
 
 
+def key_of(durable: str) -> str:
+    """A consumer's key: its service is a token of its own, so that a user may write under that alone."""
+    return durable.replace("-", ".", 1)
+
+
 class Positions:
     """The positions of one process's consumers."""
 
@@ -49,7 +54,7 @@ class Positions:
             UnavailableError: the server does not answer.
         """
         try:
-            entry = await (await self._kv()).get(durable)
+            entry = await (await self._kv()).get(key_of(durable))
         except KeyNotFoundError:
             return 0
         except (TimeoutError, NatsError, OSError) as error:
@@ -62,7 +67,9 @@ class Positions:
         changed, self._changed = self._changed, {}
         try:
             bucket = await self._kv()
-            await asyncio.gather(*(bucket.put(name, msgspec.json.encode(p)) for name, p in changed.items()))
+            await asyncio.gather(
+                *(bucket.put(key_of(name), msgspec.json.encode(p)) for name, p in changed.items())
+            )
         except (TimeoutError, NatsError, OSError) as error:
             self._changed = changed | self._changed
             await log.awarning("positions not kept", error=repr(error))

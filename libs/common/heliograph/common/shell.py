@@ -20,6 +20,7 @@ from heliograph.common.bus import Bus
 from heliograph.common.clock import SYSTEM_CLOCK, member_id
 from heliograph.common.config import Settings, load
 from heliograph.common.errors import ConfigError, HeliographError, InputError
+from heliograph.common.refusals import REFUSED
 from heliograph.common.service import Context, Service
 from heliograph.common.sharing import Sharing
 
@@ -46,6 +47,7 @@ class Shell:
         self._started = False
         self._sharing: Sharing | None = None
         self._probe = ""
+        self._bus: Bus | None = None
 
     def _moved(self) -> None:
         self._moved_at = time.monotonic()
@@ -88,6 +90,7 @@ class Shell:
         bus = await self._until(stopping, Bus.connect(self._settings, f"{self._service.name}-{self._member}"))
         if bus is None:
             return
+        self._bus = bus
         try:
             await bus.ensure_streams()
             for subject in ("status.all", f"status.{self._service.name}"):
@@ -165,10 +168,12 @@ class Shell:
         return await self._problems()
 
     async def _problems(self) -> dict[str, str]:
+        refused = self._bus.refusals.problem() if self._bus else ""
+        found = {REFUSED: refused} if refused else {}
         try:
-            return await self._service.problems()
+            return found | await self._service.problems()
         except HeliographError as error:
-            return {self._service.name: str(error)}
+            return found | {self._service.name: str(error)}
 
     async def _status(self, _: bytes) -> bytes:
         problems = await self._ready()

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
+from heliograph.stack.engines import credentials_of
 from heliograph.stack.options import MAX_SPEED, Options
 from heliograph.stack.process import Command
 from heliograph.stack.state import State
@@ -33,7 +34,7 @@ def commands(
 ) -> list[Command]:
     """One command for each replica of each named service.
 
-    `engines` holds the engines' URLs as environment variables.
+    `engines` holds the engines' URLs as environment variables; each service gets its own user of NATS.
     """
     shared = {
         **LEAN,
@@ -54,6 +55,7 @@ def commands(
             program=[sys.executable, "-m", f"heliograph.{name}"],
             environment={
                 **shared,
+                **credentials_of(state.nats_user(name)),
                 # The same after a restart, so that a process takes its own shards back at once.
                 "HELIOGRAPH_MEMBER": member_of(process_name(name, replica)),
                 "HELIOGRAPH_GATEWAY_PORT": str(gateway_port if replica == 1 else 0),

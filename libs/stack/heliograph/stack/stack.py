@@ -13,6 +13,7 @@ from heliograph.common import telemetry
 from heliograph.common.bus import Bus
 from heliograph.common.config import Settings
 from heliograph.common.errors import ConfigError
+from heliograph.common.permissions import OPERATOR
 from heliograph.common.shards import DEFAULT_SHARDS
 from heliograph.stack import ports, services
 from heliograph.stack.engines import Engine, NatsEngine, PostgresEngine, RedisEngine
@@ -103,7 +104,8 @@ class Stack:
 
     async def _engines(self, chosen: dict[str, int]) -> list[Engine]:
         credentials = self.state.credentials()
-        nats = NatsEngine(self.state, credentials, chosen["nats"], chosen["nats_monitor"])
+        operator = self.state.nats_user(OPERATOR)
+        nats = NatsEngine(self.state, operator, chosen["nats"], chosen["nats_monitor"], self.shards)
         self.urls["nats monitor"] = nats.monitor
         engines: list[Engine] = [nats, PostgresEngine(self.state, credentials, chosen["postgres"])]
         redis = RedisEngine(self.state, credentials, chosen["redis"])
@@ -158,8 +160,14 @@ async def connect(state: State, url: str, shards: int) -> Bus:
     """A connection to the NATS of the stack on a state folder."""
     # Standard output belongs to the command's answer.
     structlog.configure(logger_factory=telemetry.standard_error_logger)
-    credentials = state.credentials()
+    operator = state.nats_user(OPERATOR)
     settings = Settings(
-        nats_url=url, nats_user=credentials.nats_user, nats_password=credentials.nats_password, shards=shards
+        nats_url=url,
+        nats_user=operator.user,
+        nats_password=operator.password,
+        nats_ca="",
+        nats_cert="",
+        nats_key="",
+        shards=shards,
     )
     return await Bus.connect(settings, "heliograph")

@@ -13,17 +13,23 @@ from heliograph.stack.errors import StackError
 
 DEFAULT = Path(".heliograph")
 CREDENTIALS = "credentials.json"
+NATS_USERS = "nats-users"
 T = TypeVar("T")
 
 
 class Credentials(msgspec.Struct, frozen=True, kw_only=True):
     """Made once for each state folder, never printed."""
 
-    nats_user: str
-    nats_password: str
     postgres_user: str
     postgres_password: str
     redis_password: str
+
+
+class NatsUser(msgspec.Struct, frozen=True, kw_only=True):
+    """A user of NATS and its password."""
+
+    user: str
+    password: str
 
 
 class RunningProcess(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,13 +121,21 @@ class State:
         found = self._read(CREDENTIALS, Credentials)
         if found is None:
             found = Credentials(
-                nats_user="heliograph",
-                nats_password=secrets.token_urlsafe(24),
                 postgres_user="heliograph",
                 postgres_password=secrets.token_urlsafe(24),
                 redis_password=secrets.token_urlsafe(24),
             )
             self._write(CREDENTIALS, found)
+        return found
+
+    def nats_user(self, name: str) -> NatsUser:
+        """A user of NATS; its password is made at the first call, each in a file of its own."""
+        file = f"{NATS_USERS}/{name}.json"
+        found = self._read(file, NatsUser)
+        if found is None:
+            (self.folder / NATS_USERS).mkdir(mode=0o700, exist_ok=True)
+            found = NatsUser(user=name, password=secrets.token_urlsafe(24))
+            self._write(file, found)
         return found
 
     def kept(self) -> Kept:

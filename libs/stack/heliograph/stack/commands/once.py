@@ -14,6 +14,7 @@ from rich.table import Table
 from heliograph.common.bus import Bus
 from heliograph.common.clock import SYSTEM_CLOCK
 from heliograph.common.errors import ConfigError, InputError
+from heliograph.common.refusals import REFUSED
 from heliograph.stack.errors import StackError
 from heliograph.stack.figures import Figures
 from heliograph.stack.memory import Memory
@@ -123,10 +124,16 @@ async def _agreement(bus: Bus, figures: Figures) -> tuple[Results, list[str]]:
     deadline = SYSTEM_CLOCK.monotonic() + AGREE_WITHIN_S
     while True:
         results = await collect(bus, figures)
-        problems = contradictions(results)
+        problems = contradictions(results) + refused(figures)
         if not problems or SYSTEM_CLOCK.monotonic() > deadline:
             return results, problems
         await asyncio.sleep(1.0)
+
+
+def refused(figures: Figures) -> list[str]:
+    """What NATS did not let a service do, as the services say themselves."""
+    told = ((r, r.problems.get(REFUSED, "")) for r in figures.replicas)
+    return [f"{replica.service} {replica.member}: {problem}" for replica, problem in told if problem]
 
 
 def _summary(

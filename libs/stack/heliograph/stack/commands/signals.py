@@ -15,6 +15,7 @@ from heliograph.common.bus import Bus
 from heliograph.common.clock import NANOSECONDS
 from heliograph.common.errors import InputError
 from heliograph.common.events import Signal, encode
+from heliograph.common.permissions import SUBSCRIBER
 from heliograph.stack.commands.connection import connected
 from heliograph.stack.commands.status import running
 from heliograph.stack.state import State
@@ -65,10 +66,8 @@ async def tail(
         )
     if not follow:
         return
-    credentials = state.credentials()
-    connection = await client.connect(
-        run.urls["nats"], user=credentials.nats_user, password=credentials.nats_password
-    )
+    subscriber = state.nats_user(SUBSCRIBER)
+    connection = await client.connect(run.urls["nats"], user=subscriber.user, password=subscriber.password)
     async with connection:
         async for found in connection.signals(symbol, after=newest, verify=False):
             show(console, encode(found.event), as_json=as_json)

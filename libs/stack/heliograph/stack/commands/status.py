@@ -16,7 +16,7 @@ from heliograph.stack.leftovers import alive
 from heliograph.stack.progress import cells
 from heliograph.stack.services import member_of
 from heliograph.stack.stack import connect
-from heliograph.stack.state import CREDENTIALS, Run, State
+from heliograph.stack.state import NATS_USERS, Run, State
 
 CONNECT_WITHIN_S = 5.0
 
@@ -54,7 +54,7 @@ async def status(state: State, *, as_json: bool) -> bool:
     if as_json:
         sys.stdout.write(msgspec.json.encode(_plain(run, figures)).decode() + "\n")
     else:
-        _print(Console(), run, figures, state.folder / CREDENTIALS)
+        _print(Console(), run, figures, state.folder / NATS_USERS)
     return len(figures.replicas) >= services and all(replica.ready for replica in figures.replicas)
 
 

@@ -7,11 +7,12 @@ import msgspec
 from rich.console import Console
 
 from heliograph.common.errors import UnavailableError
+from heliograph.common.permissions import SUBSCRIBER
 from heliograph.stack.figures import Figures, look
 from heliograph.stack.options import MAX_SPEED, PLEASANT_SPEED, Options
 from heliograph.stack.progress import Progress
 from heliograph.stack.stack import Stack
-from heliograph.stack.state import CREDENTIALS, State
+from heliograph.stack.state import NATS_USERS, State
 
 LOOK_EVERY_S = 1.0
 DAY_S = 86_400
@@ -47,12 +48,11 @@ def _welcome(console: Console, stack: Stack) -> None:
     """Every URL, on its own line so that a terminal makes it a link."""
     console.print("[bold]Heliograph[/] is starting; Ctrl-C stops all of it.\n")
     console.print(f"  signals, live   [bold]{stack.urls['gateway']}[/]", highlight=False)
-    user = stack.state.credentials().nats_user
     for name, url in stack.urls.items():
         if name != "gateway":
-            note = f"  user {user}" if name == "nats" else ""
+            note = f"  user {SUBSCRIBER}" if name == "nats" else ""
             console.print(f"  {name:<15} {url}{note}", highlight=False)
-    secrets = stack.state.folder / CREDENTIALS
+    secrets = stack.state.folder / NATS_USERS
     for name, value in (("passwords", secrets), ("logs", stack.state.logs), ("data", stack.options.data)):
         console.print(f"  {name:<15} {value}", highlight=False, soft_wrap=True)
     console.print(f"  {'speed':<15} {describe(stack.options.speed)}\n", highlight=False)

