@@ -13,7 +13,7 @@ from psycopg import sql
 from psycopg_pool import AsyncConnectionPool
 
 from heliograph.common.errors import UnavailableError
-from heliograph.tracker import roles, schema
+from heliograph.tracker import copying, roles, schema
 
 CHECKOUT_TIMEOUT_S = 30.0
 MAX_LIFETIME_S = 3600.0
@@ -69,6 +69,7 @@ class Database:
             max_lifetime=MAX_LIFETIME_S,
             reconnect_timeout=RECONNECT_S,
             check=self._check,
+            configure=copying.prepare,
             kwargs={
                 "autocommit": True,
                 "options": SESSION,

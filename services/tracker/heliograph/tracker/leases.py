@@ -9,6 +9,8 @@ from heliograph.common.clock import SYSTEM_CLOCK
 from heliograph.common.errors import FencedError
 from heliograph.tracker.database import Connection, Database
 
+LOST = "HG001"
+"""What the server says of a lease that is not the newest (migration 0009)."""
 LOOK_EVERY_S = 1.0
 """Less than a silent member's time to live, so that nobody can have taken its shards meanwhile; a process
 that was stopped for longer looks again."""
@@ -62,17 +64,36 @@ class Newest:
             raise fenced(lease)
 
 
-async def hold(connection: Connection, leases: Iterable[Lease]) -> set[Lease]:
-    """Those of the leases that are the newest, and stay so until the transaction of the connection ends."""
+async def hold(connection: Connection, leases: Iterable[Lease]) -> None:
+    """Have the server refuse the transaction unless the leases are the newest, and keep them so to its end.
+
+    Raises:
+        psycopg.DatabaseError: one is not, with the `sqlstate` LOST; in a pipeline, once that is read.
+    """
+    shards, shard, epochs = columns(leases)
+    await connection.execute(
+        "SELECT hold_leases(%s::int[], %s::int[], %s::bigint[])", (shards, shard, epochs)
+    )
+
+
+async def newest(connection: Connection, leases: Iterable[Lease]) -> set[Lease]:
+    """Those of the leases that are the newest now."""
     wanted = set(leases)
+    shards, shard, _ = columns(wanted)
     cursor = await connection.execute(
         """SELECT l.shards, l.shard, l.epoch FROM shard_leases l
-        JOIN unnest(%s::int[], %s::int[]) AS w (shards, shard) ON l.shards = w.shards AND l.shard = w.shard
-        ORDER BY 1, 2 FOR SHARE OF l""",
-        ([lease.shards for lease in wanted], [lease.shard for lease in wanted]),
+        JOIN unnest(%s::int[], %s::int[]) AS w (shards, shard)
+        ON l.shards = w.shards AND l.shard = w.shard""",
+        (shards, shard),
     )
-    newest = {Lease(shards=s, shard=n, epoch=e) for s, n, e in await cursor.fetchall()}
-    return wanted & newest
+    found = await cursor.fetchall()
+    return wanted & {Lease(shards=s, shard=n, epoch=e) for s, n, e in found}
+
+
+def columns(leases: Iterable[Lease]) -> tuple[list[int], list[int], list[int]]:
+    """Leases as columns: `shards`, `shard`, `epoch`."""
+    listed = list(leases)
+    return [at.shards for at in listed], [at.shard for at in listed], [at.epoch for at in listed]
 
 
 def fenced(lease: Lease) -> FencedError:

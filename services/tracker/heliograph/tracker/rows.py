@@ -1,6 +1,6 @@
 """Events as rows of the record. The payload keeps the JSON as it came, so that it is given back exactly."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
 import msgspec
 
@@ -42,9 +42,30 @@ class Table(NamedTuple):
         return "every_signal" if self.name == "signals" else self.name
 
     @property
+    def types(self) -> tuple[str, ...]:
+        """The types of those columns in the database."""
+        return tuple(_type(self.name, name) for name in self.columns)
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """All columns that are written, in the order of a row's values."""
         return self.fields + self.added
+
+
+INTEGERS = frozenset({"v", "bars", "shards", "shard"})
+"""The columns of whole numbers that are four bytes wide."""
+ADDED = {"stream_seq": int, "shards": int, "shard": int}
+SQL_TYPES: dict[object, str] = {int: "int8", float: "float8", bool: "bool"}
+
+
+def _type(table: str, column: str) -> str:
+    if column == VOTES:
+        return "jsonb"
+    if column == "sources":
+        return "text[]"
+    if column in INTEGERS:
+        return "int4"
+    return SQL_TYPES.get(EVENT_TYPES[table].get(column) or ADDED.get(column), "text")
 
 
 def _fields(kind: type[Event]) -> tuple[str, ...]:
@@ -79,6 +100,13 @@ TABLES = {
             ("shards", "shard", "traceparent", "payload"),
         ),
     )
+}
+
+
+EVENT_TYPES: dict[str, dict[str, object]] = {
+    "signals": get_type_hints(Signal),
+    "reasons": get_type_hints(Reason),
+    "outcomes": get_type_hints(Outcome),
 }
 
 

@@ -2,12 +2,14 @@
 
 A transaction starts as soon as the one before it has ended and takes what waits by then, at most `limit`
 rows. So a lone row is durable after one short transaction, and the batches grow with the load by themselves,
-from one row to `limit`; no row waits for others to come.
+from one row to `limit`; no row waits for others to come. Where the rows of a whole transaction wait, they do
+not wait for the one under way: two go side by side, each with shards of its own, since a shard is written in
+order.
 """
 
 import asyncio
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Sequence
 
 import psycopg
@@ -20,9 +22,11 @@ from heliograph.tracker.ending import end
 from heliograph.tracker.leases import Lease
 from heliograph.tracker.partitions import Partitions
 from heliograph.tracker.rows import Row
-from heliograph.tracker.storing import store
+from heliograph.tracker.storing import Storing
 
 REFUSED_SHOWN = 200
+LANES = 2
+"""Transactions at once: one alone leaves the server or this process idle in turn."""
 
 
 class Request:
@@ -55,21 +59,25 @@ class Writer:
     def __init__(self, database: Database, limit: int) -> None:
         self._database = database
         self._limit = limit
-        self._waiting: deque[Request] = deque()
-        self._wake = asyncio.Event()
+        self._waiting: list[Request] = []
+        self._flying: dict[asyncio.Task[None], set[Lease]] = {}
+        self._started = False
+        self._storing = Storing()
         self._partitions = Partitions()
         self._newest = leases.Newest(database)
-        self._task: asyncio.Task[None] | None = None
         self.transactions = 0
         self.rows = 0
 
     def start(self) -> None:
         """Begin to write what comes."""
-        self._task = asyncio.create_task(self._run())
+        self._started = True
+        self._launch()
 
     async def close(self) -> None:
         """Stop; every caller of `write` has its answer by then, since shards are closed before."""
-        await end(self._task)
+        self._started = False
+        for task in list(self._flying):
+            await end(task)
         for request in self._waiting:
             request.settle(UnavailableError("postgres: the writer is closed"))
         self._waiting.clear()
@@ -95,7 +103,8 @@ class Writer:
             return set()
         request = Request(lease, rows)
         self._waiting.append(request)
-        self._wake.set()
+        # Not at once: writers that are woken together share the transaction.
+        asyncio.get_running_loop().call_soon(self._launch)
         return await request.done
 
     async def check(self, lease: Lease) -> None:
@@ -107,19 +116,39 @@ class Writer:
         """
         await self._newest.check(lease)
 
-    async def _run(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._waiting:
-                await self._flush(self._take())
+    def _launch(self) -> None:
+        """Start the transactions that may go now."""
+        while self._started and len(self._flying) < LANES:
+            group = self._take(whole=bool(self._flying))
+            if not group:
+                return
+            task = asyncio.create_task(self._flush(group))
+            self._flying[task] = {request.lease for request in group}
+            task.add_done_callback(self._landed)
 
-    def _take(self) -> list[Request]:
-        taken = [self._waiting.popleft()]
-        rows = len(taken[0].rows)
-        while self._waiting and rows + len(self._waiting[0].rows) <= self._limit:
-            taken.append(self._waiting.popleft())
-            rows += len(taken[-1].rows)
+    def _landed(self, task: asyncio.Task[None]) -> None:
+        del self._flying[task]
+        self._launch()
+
+    def _take(self, *, whole: bool) -> list[Request]:
+        """What waits, in order, of shards that are not written; if `whole`, a full transaction or nothing."""
+        busy = set[Lease]().union(*self._flying.values())
+        taken: list[Request] = []
+        left: list[Request] = []
+        rows, full = 0, False
+        for request in self._waiting:
+            if request.lease in busy:
+                left.append(request)
+            elif full or (taken and rows + len(request.rows) > self._limit):
+                full = True
+                left.append(request)
+            else:
+                taken.append(request)
+                rows += len(request.rows)
+                full = rows >= self._limit
+        if whole and not full:
+            return []
+        self._waiting = left
         return taken
 
     async def _flush(self, requests: list[Request]) -> None:
@@ -139,7 +168,7 @@ class Writer:
         """Write in one transaction; if a row is refused, halve until it stands alone."""
         try:
             await self._commit(items)
-        except (psycopg.DataError, psycopg.IntegrityError) as error:
+        except (psycopg.DataError, psycopg.IntegrityError, OverflowError) as error:
             if len(items) == 1:
                 ((request, row),) = items
                 text = " ".join(str(error).split())[:REFUSED_SHOWN]
@@ -153,7 +182,9 @@ class Writer:
         started = time.perf_counter()
         async with self._database.connection() as connection:
             await self._partitions.ensure(connection, {row.ts for _, row in items if row.table == "signals"})
-            held, new = await store(connection, [(request.lease, row) for request, row in items])
+            held, new = await self._storing.store(
+                connection, [(request.lease, row) for request, row in items]
+            )
         for request, row in items:
             if request.lease not in held:
                 request.error = leases.fenced(request.lease)
