@@ -260,7 +260,7 @@ def signed_raw(kernel: list[tuple[int, float]], others: list[tuple[int, float]],
     heard.direction[0], heard.confidence[0] = zip(*others, strict=True)
     state = np.array([(0, 0, 3, 1, 0)], PENDING).view(np.recarray)[0]
     view = VIEWS.index("TRENDING")
-    sums, unheard, _ = tally_others(tally(symbol, view, table), heard, 0, state, seats, view, table, 0)
+    sums, unheard, _, _ = tally_others(tally(symbol, view, table), heard, 0, state, seats, view, table, 0)
     assert unheard == 0
     _, side, raw, _, _ = verdict_of(sums, 1.0, rules)
     return side * raw

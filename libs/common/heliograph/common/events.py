@@ -97,12 +97,18 @@ class Tick(Event, frozen=True, kw_only=True, tag="tick", gc=False):
 
 
 class Enrich(Event, frozen=True, kw_only=True, tag="enrich", gc=False):
-    """The cheap votes leave a signal possible: ask the sources of `tier` until `deadline` (event time)."""
+    """The cheap votes leave a signal possible: ask the sources of `tier` until `deadline` (event time).
+
+    Attributes:
+        bound: the most that the confidence can become, 0–100.
+        sources: keys of those asked: of this tier, eligible, and not heard of this bar. Since version 2.
+    """
 
     symbol: str
     tier: int
     deadline: int
     bound: float
+    sources: list[str] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Vote(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -300,12 +306,25 @@ class Verdict(Event, frozen=True, kw_only=True, tag="verdict", gc=False):
 
 
 class Alert(Event, frozen=True, kw_only=True, tag="alert", gc=False):
-    """Something needs a person, or no longer does."""
+    """Something needs a person, or no longer does.
+
+    Attributes:
+        name: what has happened; for those of the table of alerts its name there.
+        summary: one line for people.
+        labels: to what, e.g. `service` → `tracker`. Since version 2, as what follows.
+        value: the figure that the alert is about, where there is one.
+        since: when its condition began to hold, UTC nanoseconds.
+        remedy: what to do.
+    """
 
     name: str
     severity: Literal["warning", "critical"]
     status: Literal["firing", "resolved"]
     summary: str
+    labels: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
+    value: float | msgspec.UnsetType = msgspec.UNSET
+    since: int | msgspec.UnsetType = msgspec.UNSET
+    remedy: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class DeadLetter(Event, frozen=True, kw_only=True, tag="dead", gc=False):

@@ -6,6 +6,7 @@ import numpy as np
 
 from heliograph.common.events import BarBatch, Enrich, Signal, Tick, Vote, VoteBatch
 from heliograph.common.intervals import interval_ns
+from heliograph.common.patterns import PatternCase
 from heliograph.consensus.engine import snapshot
 from heliograph.consensus.engine.hours import Hours
 from heliograph.consensus.engine.kernel import step
@@ -26,9 +27,13 @@ from heliograph.consensus.engine.others import Others
 from heliograph.consensus.engine.picture import SwingPicture, picture_of
 from heliograph.consensus.engine.rules import Rules
 from heliograph.consensus.engine.sources import OtherSource
+from heliograph.consensus.engine.splits import split
 from heliograph.consensus.engine.state import State
 from heliograph.consensus.engine.waiting import absorb_and_judge, enrich_of, judge_rows
 from heliograph.consensus.engine.weights import Weights, check_rollout
+
+CASES_KEPT = 10_000
+"""More would mean that nobody has taken any for long."""
 
 
 class Engine:
@@ -86,6 +91,8 @@ class Engine:
         """The sha256 of the newest signal."""
         self.requests: list[Enrich] = []
         """What the last message made it ask of sources outside."""
+        self.cases: list[PatternCase] = []
+        """Looks of signals that the pattern search has not been given yet; the newest `CASES_KEPT`."""
 
     @property
     def symbols(self) -> int:
@@ -131,6 +138,8 @@ class Engine:
         self.seq = seq
         self.requests = []
         self._make_room(len(rows))
+        if batch.splits:
+            split(self.state, batch.splits, batch.ts, length)
         if self._others is not None:
             return self._apply_with_others(batch, length, rows, bars)
         state = self.state
@@ -192,7 +201,10 @@ class Engine:
         count, asked = judge_rows(
             self.state, self._others, rows, chosen, now, self.rules, self.table, self._decisions
         )
-        self.requests += [enrich_of(cause, self.state, int(rows[one["position"]]), one) for one in asked]
+        keys = self._others.keys
+        self.requests += [
+            enrich_of(cause, self.state, keys, int(rows[one["position"]]), one) for one in asked
+        ]
         return self._signals(cause, rows, count)
 
     def _make_room(self, rows: int) -> None:
@@ -219,6 +231,9 @@ class Engine:
             previous=self.head,
         )
         self.head = signal.sha256
+        if self._others is not None and (look := self._others.look_of(row, column_of(made))):
+            case = PatternCase(signal=signal.id, symbol=signal.symbol, ts=signal.ts, features=look)
+            self.cases = [*self.cases[1 - CASES_KEPT :], case]
         return signal
 
     def _votes(self, row: int, made: Decision, ts: int) -> list[Vote]:
@@ -260,7 +275,7 @@ class Engine:
 
     def snapshot(self) -> bytes:
         """Everything it knows; the same bytes for the same state."""
-        return snapshot.pack(self.state, self.seq, self.head, self._others)
+        return snapshot.pack(self.state, self.seq, self.head, self._others, self.cases)
 
     def restore(self, data: bytes) -> None:
         """Go on from a snapshot as if never stopped.
@@ -270,8 +285,13 @@ class Engine:
         Raises:
             InputError: the snapshot is damaged, or of another version; nothing has changed.
         """
-        self.state, self.seq, self.head = snapshot.unpack(data, self._others)
+        self.state, self.seq, self.head, self.cases = snapshot.unpack(data, self._others)
         self._place_benchmark()
+
+
+def column_of(made: Decision) -> int:
+    """Where a symbol's record has the signal of a decision."""
+    return 2 * made.arm + (1 - made.side) // 2
 
 
 def warm(others: Sequence[OtherSource] = (), hours: Hours | None = None) -> None:

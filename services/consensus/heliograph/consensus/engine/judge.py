@@ -10,10 +10,11 @@ from typing import Final
 from heliograph.consensus.engine.arms import arm_of
 from heliograph.consensus.engine.compilation import compiled, compiled_on_disk
 from heliograph.consensus.engine.consensus import bound_of, tally, verdict_of
+from heliograph.consensus.engine.features import FEATURE_BARS
 from heliograph.consensus.engine.frames import clock_of
 from heliograph.consensus.engine.kernel import (
     averages_of,
-    close_held,
+    close_one,
     decide,
     refusal,
     surroundings,
@@ -21,11 +22,13 @@ from heliograph.consensus.engine.kernel import (
 )
 from heliograph.consensus.engine.layout import (
     ABSTAIN,
+    ARMS,
     BARS,
     CONFIDENCE,
     SIGNALS,
     UNHEARD,
     Asked,
+    Cases,
     Decision,
     Floats,
     Heard,
@@ -36,6 +39,7 @@ from heliograph.consensus.engine.layout import (
     Symbol,
     Table,
 )
+from heliograph.consensus.engine.recall import begin, keep
 from heliograph.consensus.engine.regime import multiplier_of
 from heliograph.consensus.engine.rules import Rules
 from heliograph.consensus.engine.votes import EXACT
@@ -45,9 +49,29 @@ NO_TIER: Final = 1 << 30
 NANOSECONDS_A_SECOND: Final = 1e9
 
 
+@compiled
+def close_and_keep(
+    symbol: Symbol,
+    memory: Records,
+    row: int,
+    bar_ts: int,
+    closed_at: int,
+    open_: float,
+    high: float,
+    low: float,
+    close: float,
+) -> None:
+    """As `close_held`; where there is a memory of cases, what became of them is kept there."""
+    for column in range(2 * ARMS):
+        ended, multiple = close_one(symbol, column, bar_ts, closed_at, open_, high, low, close)
+        if ended and memory.size > 0:
+            keep(memory[row], column, multiple, closed_at)
+
+
 @compiled_on_disk
 def close_rows(
     symbols: Records,
+    memory: Records,
     pending: Records,
     rows: Integers,
     bars: Floats,
@@ -70,7 +94,8 @@ def close_rows(
         if state.deadline == 0:
             continue
         if refusal(symbol, bar_ts, interval_ns, open_, high, low, close, volume) == BARS:
-            close_held(symbol, bar_ts, bar_ts + interval_ns, open_, high, low, close)
+            ends = bar_ts + interval_ns
+            close_and_keep(symbol, memory, rows[position], bar_ts, ends, open_, high, low, close)
             state.closed_by = bar_ts
             chosen[position] = 1
             found += 1
@@ -80,6 +105,7 @@ def close_rows(
 @compiled_on_disk
 def absorb_rows(
     symbols: Records,
+    memory: Records,
     pending: Records,
     rows: Integers,
     bars: Floats,
@@ -107,7 +133,10 @@ def absorb_rows(
         if taken != BARS:
             continue
         if symbol.bars == 0 or state.closed_by != bar_ts:
-            close_held(symbol, bar_ts, closed_at, open_, high, low, close)
+            close_and_keep(symbol, memory, rows[position], bar_ts, closed_at, open_, high, low, close)
+        if memory.size > 0:
+            cases: Cases = memory[rows[position]]
+            cases.open = open_
         symbol.last_ts = bar_ts
         symbol.interval_ns = interval_ns
         benchmark: Symbol = symbols[table.benchmark] if table.benchmark >= 0 else symbol
@@ -160,11 +189,16 @@ def tally_others(
     view: int,
     table: Table,
     closed_at: int,
-) -> tuple[Sums, float, int]:
-    """Add the other sources to a `tally`: the sums, the weight not yet heard, and its cheapest tier."""
+) -> tuple[Sums, float, int, int]:
+    """Add the other sources to a `tally`.
+
+    Returns:
+        The sums, the weight not yet heard, its cheapest tier, and a bit for each source of that tier.
+    """
     eligible, voted, balance, longs, shorts = sums
     unheard = 0.0
     tier = NO_TIER
+    missing = 0
     for source in range(seats.size):
         seat: Seat = seats[source]
         weight = table.others[view, source]
@@ -177,7 +211,11 @@ def tally_others(
             if seat.tier > 0:
                 eligible += weight
                 unheard += weight
-                tier = min(tier, seat.tier)
+                if seat.tier < tier:
+                    tier = seat.tier
+                    missing = 0
+                if seat.tier == tier:
+                    missing |= 1 << source
             continue
         eligible += weight
         if cell.direction == ABSTAIN:
@@ -188,7 +226,7 @@ def tally_others(
             longs += weight
         elif cell.direction < 0:
             shorts += weight
-    return (eligible, voted, balance, longs, shorts), unheard, tier
+    return (eligible, voted, balance, longs, shorts), unheard, tier, missing
 
 
 @compiled
@@ -209,6 +247,7 @@ def hopeless(sums: Sums, unheard: float, tier: int, multiplier: float, rules: Ru
 @compiled_on_disk
 def judge(
     symbols: Records,
+    memory: Records,
     heard: Records,
     pending: Records,
     rows: Integers,
@@ -224,7 +263,8 @@ def judge(
     """Decide on the newest bars of some symbols, or ask for what is missing.
 
     Args:
-        symbols: of the layout SYMBOL; `heard` of HEARD, shape (capacity, sources); `pending` of PENDING.
+        symbols: of the layout SYMBOL; `memory` of MEMORY, empty without a pattern source; `heard` of HEARD,
+            shape (capacity, sources); `pending` of PENDING.
         rows: the symbols; `chosen` 1 for each that is to be decided on; shape (n,).
         now: event time: decisions with a deadline up to it fall.
         rule: the rules, shape (1,); `weights` of TABLE, `seats` of SEAT, shape (sources,).
@@ -250,7 +290,7 @@ def judge(
         regime, view = surroundings(symbol, sma_20, sma_50, rules)
         arm = arm_of(symbol.key, symbol.last_ts, weights)
         table: Table = weights[arm]
-        sums, unheard, tier = tally_others(
+        sums, unheard, tier, missing = tally_others(
             tally(symbol, view, table), heard, row, state, seats, view, table, closed_at
         )
         multiplier = multiplier_of(regime, rules)
@@ -267,6 +307,7 @@ def judge(
                 request: Asked = requests[asked]
                 request.position = position
                 request.tier = tier
+                request.sources = missing
                 request.deadline = state.deadline
                 request.bound = bound
                 asked += 1
@@ -281,4 +322,6 @@ def judge(
         if verdict == SIGNALS:
             decision.position = position
             made += 1
+            if memory.size > 0 and symbol.bars >= FEATURE_BARS:
+                begin(memory[row], 2 * arm + (1 - decision.side) // 2)
     return made, asked

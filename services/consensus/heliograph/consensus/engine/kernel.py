@@ -67,6 +67,37 @@ def refusal(
 
 
 @compiled
+def close_one(
+    symbol: Symbol,
+    column: int,
+    bar_ts: int,
+    closed_at: int,
+    open_: float,
+    high: float,
+    low: float,
+    close: float,
+) -> tuple[bool, float]:
+    """Close one of the symbol's signals under way if this bar ends it, by the rule that the tracker uses.
+
+    Its R multiple, which is given back too, is part of the prior of the symbol's next swings.
+    """
+    expires = symbol.expires[column]
+    if expires == 0:
+        return False, 0.0
+    side = 1 - 2 * (column % 2)
+    stop, target = symbol.stop[column], symbol.target[column]
+    result, leaving = close_by_bar(side, stop, target, expires, bar_ts, closed_at, open_, high, low, close)
+    if result == outcomes.OPEN:
+        return False, 0.0
+    entry = symbol.entry[column]
+    multiple = side * (leaving - entry) / abs(entry - stop)
+    symbol.expires[column] = 0
+    symbol.outcomes += 1
+    symbol.outcome_r += multiple
+    return True, multiple
+
+
+@compiled
 def close_held(
     symbol: Symbol,
     bar_ts: int,
@@ -76,24 +107,9 @@ def close_held(
     low: float,
     close: float,
 ) -> None:
-    """Close the symbol's signals under way that this bar ends, by the rule that the tracker uses.
-
-    Their R multiples are the prior of the symbol's next swings.
-    """
+    """Close the symbol's signals under way that this bar ends."""
     for column in range(2 * ARMS):
-        expires = symbol.expires[column]
-        if expires == 0:
-            continue
-        side = 1 - 2 * (column % 2)
-        stop, target = symbol.stop[column], symbol.target[column]
-        result, leaving = close_by_bar(
-            side, stop, target, expires, bar_ts, closed_at, open_, high, low, close
-        )
-        if result != outcomes.OPEN:
-            entry = symbol.entry[column]
-            symbol.expires[column] = 0
-            symbol.outcomes += 1
-            symbol.outcome_r += side * (leaving - entry) / abs(entry - stop)
+        close_one(symbol, column, bar_ts, closed_at, open_, high, low, close)
 
 
 @compiled

@@ -10,6 +10,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from heliograph.common.patterns import FEATURES
+
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Records = NDArray[np.void]
@@ -40,6 +42,8 @@ OTHERS: Final = 16
 """Sources besides SOURCES that there is room for: plug-ins, and those whose votes come from outside."""
 ARMS: Final = 2
 """Strategies that may run beside each other on the same bars."""
+CASES: Final = 64
+"""Ended signals of a symbol that the pattern source remembers."""
 
 UNKNOWN: Final = 0
 CRISIS: Final = 1
@@ -212,11 +216,37 @@ class Pending:
     closed_by: int
 
 
+class Cases:
+    """What the pattern source remembers of one symbol: the looks of its signals, and what became of them.
+
+    Attributes:
+        open: of the newest bar.
+        now: features of the newest bar, as `heliograph.common.patterns.FEATURES` names them.
+        begun: of the signals under way (as in Symbol) 1 where `looks` has the features of their bar.
+        held: cases so far; number n (from 0) lies at n mod CASES.
+        past: features of the ended ones; `ended` event time of their end, nanoseconds.
+        move: their R multiple for a BUY, its opposite for a SELL: which way the price went, in initial risks.
+    """
+
+    open: float
+    now: Annotated[Floats, len(FEATURES)]
+    begun: Annotated[Integers, 2 * ARMS]
+    looks: Annotated[Floats, 2 * ARMS, len(FEATURES)]
+    held: int
+    past: Annotated[Floats, CASES, len(FEATURES)]
+    ended: Annotated[Integers, CASES]
+    move: Annotated[Floats, CASES]
+
+
 class Asked:
-    """A request that came of a row: the sources of `tier` may yet carry it over the gate (bound, 0–100)."""
+    """A request that came of a row: the sources of `tier` may yet carry it over the gate (bound, 0–100).
+
+    Bit n of `sources` is set where the n-th other source is asked.
+    """
 
     position: int
     tier: int
+    sources: int
     deadline: int
     bound: float
 
@@ -261,5 +291,6 @@ TABLE = layout_of(Table)
 SEAT = layout_of(Seat)
 HEARD = layout_of(Heard)
 PENDING = layout_of(Pending)
+MEMORY = layout_of(Cases)
 ASKED = layout_of(Asked)
 DECISION = layout_of(Decision)

@@ -8,10 +8,12 @@ from heliograph.common.clock import NANOSECONDS
 from heliograph.common.errors import InputError, InvariantError
 from heliograph.common.events import BarBatch, VoteBatch
 from heliograph.consensus.engine.columns import Columns
+from heliograph.consensus.engine.features import FEATURE_BARS, NO_SESSION, SESSION_CLOSE, SESSION_OPEN
 from heliograph.consensus.engine.hours import Hours
 from heliograph.consensus.engine.layout import (
     ABSTAIN,
     HEARD,
+    MEMORY,
     PENDING,
     SEAT,
     UNHEARD,
@@ -19,8 +21,17 @@ from heliograph.consensus.engine.layout import (
     Integers,
     Records,
 )
+from heliograph.consensus.engine.recall import recall_rows
 from heliograph.consensus.engine.rules import Rules
-from heliograph.consensus.engine.sources import CheapSource, DearSource, OtherSource, When, is_crypto
+from heliograph.consensus.engine.sessions import time_of_day
+from heliograph.consensus.engine.sources import (
+    CheapSource,
+    DearSource,
+    OtherSource,
+    PatternSource,
+    When,
+    is_crypto,
+)
 from heliograph.consensus.engine.state import State
 from heliograph.consensus.engine.votes import EXACT
 from heliograph.consensus.engine.weights import KNOWN
@@ -28,6 +39,8 @@ from heliograph.consensus.engine.weights import KNOWN
 NEVER = -(1 << 62)
 DIRECTIONS = (-1, 0, 1, ABSTAIN)
 PERCENT = 100.0
+SESSIONS = {"open": SESSION_OPEN, "close": SESSION_CLOSE}
+"""Parts of the US session that are a feature of a case; the others are none."""
 
 
 class Others:
@@ -36,6 +49,7 @@ class Others:
     Attributes:
         heard: the vote matrix, of HEARD, shape (capacity, sources), a row for each of the state's.
         pending: of PENDING, shape (capacity,).
+        memory: of MEMORY, shape (capacity,); empty without a pattern source.
         last: event time of the newest batch of votes of each source, shape (sources,).
         votes: how many were taken; `refused` how many were of no symbol here, or no possible votes.
     """
@@ -43,6 +57,8 @@ class Others:
     def __init__(self, sources: Sequence[OtherSource], rules: Rules, hours: Hours | None) -> None:
         self.sources = tuple(sources)
         self.keys = [source.key for source in self.sources]
+        self._rules = rules.record()
+        self._recalls = any(isinstance(source, PatternSource) for source in self.sources)
         self._floor, self._cap = rules.floor / PERCENT, rules.cap / PERCENT
         self._hours = hours
         self.seats = np.zeros(len(self.sources), SEAT)
@@ -65,6 +81,7 @@ class Others:
         self.refused = 0
         self.heard = self._unheard(0)
         self.pending = np.zeros(0, PENDING)
+        self.memory = np.zeros(0, MEMORY)
         self._crypto = np.zeros(0, np.bool_)
 
     def _unheard(self, rows: int) -> Records:
@@ -78,6 +95,8 @@ class Others:
         if more > 0:
             self.heard = np.concatenate((self.heard, self._unheard(more)))
             self.pending = np.concatenate((self.pending, np.zeros(more, PENDING)))
+            if self._recalls:
+                self.memory = np.concatenate((self.memory, np.zeros(more, MEMORY)))
         if len(state.names) > len(self._crypto):
             fresh = [is_crypto(name) for name in state.names[len(self._crypto) :]]
             self._crypto = np.concatenate((self._crypto, np.array(fresh, np.bool_)))
@@ -98,7 +117,7 @@ class Others:
             known = ", ".join(dict.fromkeys((*KNOWN, *self.keys)))
             raise InputError(f"source: {batch.source!r}, expected one of {known}")
         place = self.keys.index(batch.source)
-        if isinstance(self.sources[place], CheapSource):
+        if not isinstance(self.sources[place], DearSource):
             raise InputError(f"source: {batch.source!r} is computed from bars here, expected no votes of it")
         self.last[place] = max(self.last[place], batch.ts)
         for symbol, direction, confidence, observed in zip(
@@ -147,8 +166,8 @@ class Others:
             cell["next_direction"], cell["next_confidence"] = ballot
             cell["next_observed"] = observed
 
-    def convene(self, batch: BarBatch, length: int, rows: Integers, state: State) -> None:
-        """After bars were taken: say which sources are eligible for their symbols, and let plug-ins vote."""
+    def convene(self, batch: BarBatch, length: int, rows: Integers, state: State, tables: Records) -> None:
+        """After bars were taken: say which sources are eligible, and let those vote that are computed."""
         closed_at = batch.ts + length
         trading = self._hours is None or self._hours.open_between(batch.ts, closed_at)
         bars = state.symbols["bars"][rows]
@@ -158,6 +177,9 @@ class Others:
             if isinstance(source, CheapSource):
                 here = bars >= source.minimum_bars
                 self._poll(place, source, batch, length, rows[here], state)
+            elif isinstance(source, PatternSource):
+                here = bars >= FEATURE_BARS
+                self._recall(place, batch.ts, length, rows[here], state, tables)
             else:
                 silence = max(int(source.silence_s * NANOSECONDS), 2 * length)
                 healthy = closed_at - int(self.last[place]) <= silence
@@ -182,11 +204,41 @@ class Others:
         direction, confidence = source.vote(columns)
         check(source.key, columns.symbols, np.asarray(direction), np.asarray(confidence))
         low = confidence < self._floor - EXACT
+        self._cast(
+            place,
+            rows,
+            np.where(low, ABSTAIN, direction),
+            np.where(low | (direction == ABSTAIN), 0.0, np.minimum(confidence, self._cap)),
+            batch.ts + length,
+        )
+
+    def _recall(
+        self, place: int, bar_ts: int, length: int, rows: Integers, state: State, tables: Records
+    ) -> None:
+        """The votes of the pattern source on some symbols."""
+        if not len(rows):
+            return
+        session = SESSIONS.get(time_of_day(bar_ts, length), NO_SESSION)
+        directions, confidences = np.zeros(len(rows), np.int64), np.zeros(len(rows))
+        recall_rows(state.symbols, self.memory, rows, session, self._rules, tables, directions, confidences)
+        self._cast(place, rows, directions, confidences, bar_ts + length)
+
+    def _cast(
+        self, place: int, rows: Integers, direction: Integers, confidence: Floats, observed: int
+    ) -> None:
+        """Put the votes of a computed source into the matrix."""
         cells = self.heard[rows, place]
-        cells["direction"] = np.where(low, ABSTAIN, direction)
-        cells["confidence"] = np.where(low | (direction == ABSTAIN), 0.0, np.minimum(confidence, self._cap))
-        cells["observed"] = batch.ts + length
+        cells["direction"] = direction
+        cells["confidence"] = confidence
+        cells["observed"] = observed
         self.heard[rows, place] = cells
+
+    def look_of(self, row: int, column: int) -> list[float]:
+        """The features of the bar that made a signal under way; none where they were not measured."""
+        if not self._recalls or not self.memory["begun"][row, column]:
+            return []
+        found: list[float] = self.memory["looks"][row, column].tolist()
+        return found
 
 
 def _now(when: When, trading: bool) -> bool:  # noqa: FBT001 - one of two

@@ -4,12 +4,14 @@ Not compressed: prices gave 46 % less at 30 MB/s, which costs a shard more time 
 """
 
 import hashlib
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
 
 from heliograph.common.errors import InputError
-from heliograph.consensus.engine.layout import COUNTS, HEARD, PENDING, SOURCES, SYMBOL
+from heliograph.common.patterns import PatternCase
+from heliograph.consensus.engine.layout import COUNTS, HEARD, MEMORY, PENDING, SOURCES, SYMBOL
 from heliograph.consensus.engine.others import Others
 from heliograph.consensus.engine.state import INITIAL_ROWS, State
 
@@ -36,7 +38,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class OthersContent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is held of the other sources, by columns."""
+    """What is held of the other sources, by columns; `memory` and `cases` where one of them is `pattern`."""
 
     keys: list[str]
     last: list[int]
@@ -44,6 +46,8 @@ class OthersContent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     refused: int
     heard: bytes
     pending: bytes
+    memory: bytes = b""
+    cases: list[PatternCase] = []
 
 
 def layout_name() -> str:
@@ -51,7 +55,9 @@ def layout_name() -> str:
     return repr((SYMBOL.descr, SOURCES, COUNTS, HEARD.descr, PENDING.descr))
 
 
-def pack(state: State, seq: int, head: str, others: Others | None = None) -> bytes:
+def pack(
+    state: State, seq: int, head: str, others: Others | None = None, cases: Sequence[PatternCase] = ()
+) -> bytes:
     """The state after the INPUT message `seq`, `head` being the sha256 of the shard's last signal."""
     body = msgspec.msgpack.encode(
         Content(
@@ -61,13 +67,13 @@ def pack(state: State, seq: int, head: str, others: Others | None = None) -> byt
             names=state.names,
             counts=state.counts.tolist(),
             symbols=state.symbols[: len(state.names)].tobytes(),
-            others=_pack_others(others, state) if others is not None else None,
+            others=_pack_others(others, state, cases) if others is not None else None,
         )
     )
     return MAGIC + VERSION.to_bytes(2, "big") + hashlib.sha256(body).digest() + body
 
 
-def _pack_others(others: Others, state: State) -> OthersContent:
+def _pack_others(others: Others, state: State, cases: Sequence[PatternCase]) -> OthersContent:
     others.grow(state)
     used = len(state.names)
     return OthersContent(
@@ -77,6 +83,8 @@ def _pack_others(others: Others, state: State) -> OthersContent:
         refused=others.refused,
         heard=others.heard[:used].tobytes(),
         pending=others.pending[:used].tobytes(),
+        memory=others.memory[:used].tobytes(),
+        cases=list(cases),
     )
 
 
@@ -101,10 +109,16 @@ def _unpack_others(content: OthersContent, others: Others, state: State) -> None
     if content.keys == others.keys:
         others.pending[:rows] = np.frombuffer(content.pending, PENDING)
     others.votes, others.refused = content.votes, content.refused
+    if others.memory.size and content.memory:
+        if len(content.memory) != rows * MEMORY.itemsize:
+            raise InputError(
+                f"snapshot: {len(content.memory)} bytes of cases, expected {rows * MEMORY.itemsize}"
+            )
+        others.memory[:rows] = np.frombuffer(content.memory, MEMORY)
 
 
-def unpack(data: bytes, others: Others | None = None) -> tuple[State, int, str]:
-    """The state, the sequence and the head of a snapshot; what it has of `others` is put into them.
+def unpack(data: bytes, others: Others | None = None) -> tuple[State, int, str, list[PatternCase]]:
+    """State, sequence, head and cases of a snapshot; what it has of `others` is put into them.
 
     Raises:
         OtherVersionError: it is of another version or layout.
@@ -127,7 +141,7 @@ def unpack(data: bytes, others: Others | None = None) -> tuple[State, int, str]:
             _unpack_others(content.others, others, state)
         else:
             others.clear()
-    return state, content.seq, content.head
+    return state, content.seq, content.head, content.others.cases if content.others is not None else []
 
 
 def _checked(data: bytes) -> Content:

@@ -1,4 +1,4 @@
-"""Sources besides those of the kernel: plug-ins that are computed from bars, and votes from outside."""
+"""Sources besides those of the kernel: plug-ins, the pattern source, and votes from outside."""
 
 import re
 from collections.abc import Callable
@@ -97,7 +97,21 @@ class DearSource(msgspec.Struct, frozen=True, kw_only=True):
         return "market hours" in (self.stocks, self.crypto) or self.off_hours != 1.0
 
 
-OtherSource = CheapSource | DearSource
+class PatternSource(msgspec.Struct, frozen=True, kw_only=True):
+    """The source of `recall`: computed in the engine, from bars and from what became of its own signals.
+
+    Attributes:
+        key: as in the configuration, in tables of weights and in signals.
+        weight: in views that do not name it.
+    """
+
+    key: str = "pattern"
+    weight: float = 0.15
+
+
+OtherSource = CheapSource | DearSource | PatternSource
+
+PATTERN = PatternSource()
 
 DEAR: dict[str, DearSource] = {
     source.key: source

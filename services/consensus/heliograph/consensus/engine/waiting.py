@@ -1,6 +1,6 @@
 """The steps of a batch where other sources have a say, between Python and the kernels of `judge`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -33,10 +33,11 @@ def absorb_and_judge(
     """
     others.grow(state)
     chosen = np.zeros(len(rows), np.int64)
-    if close_rows(state.symbols, others.pending, rows, bars, batch.ts, length, chosen):
+    if close_rows(state.symbols, others.memory, others.pending, rows, bars, batch.ts, length, chosen):
         yield chosen, FOR_EVER
     absorb_rows(
         state.symbols,
+        others.memory,
         others.pending,
         rows,
         bars,
@@ -47,7 +48,7 @@ def absorb_and_judge(
         state.counts,
         chosen,
     )
-    others.convene(batch, length, rows[chosen == 1], state)
+    others.convene(batch, length, rows[chosen == 1], state, tables)
     yield chosen, batch.ts + length
 
 
@@ -65,6 +66,7 @@ def judge_rows(
     requests = np.zeros(len(rows), ASKED)
     made, asked = judge(
         state.symbols,
+        others.memory,
         others.heard,
         others.pending,
         rows,
@@ -80,12 +82,17 @@ def judge_rows(
     return made, requests[:asked]
 
 
-def enrich_of(cause: str, state: State, row: int, asked: np.void) -> Enrich:
-    """The request for a tier, about the newest bar of a symbol; the same for the same bar and tier."""
+def enrich_of(cause: str, state: State, keys: Sequence[str], row: int, asked: np.void) -> Enrich:
+    """The request for a tier, about the newest bar of a symbol; the same for the same bar and tier.
+
+    `keys` are those of the other sources, in their order.
+    """
     record = state.symbols[row]
     symbol, bar_ts, length = state.names[row], int(record["last_ts"]), int(record["interval_ns"])
     tier = int(asked["tier"])
+    chosen = int(asked["sources"])
     return Enrich(
+        v=2,
         id=derive_id("enrich", symbol, NAMES[length], bar_ts, tier),
         cause=cause,
         ts=bar_ts + length,
@@ -93,4 +100,5 @@ def enrich_of(cause: str, state: State, row: int, asked: np.void) -> Enrich:
         tier=tier,
         deadline=int(asked["deadline"]),
         bound=round(float(asked["bound"]), DIGITS),
+        sources=[key for place, key in enumerate(keys) if chosen >> place & 1],
     )
