@@ -10,6 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
@@ -25,6 +26,7 @@ from heliograph.common.service import Context, Service
 from heliograph.common.sharing import Sharing
 
 GC_THRESHOLD = 20_000
+AUTOGROUP = Path("/proc/self/autogroup")
 STUCK_S = 30.0
 """A loop that has not moved for so long is not alive."""
 EXIT_FAILED = 1
@@ -224,8 +226,15 @@ def run(service: type[Service], settings: type[S]) -> None:
 
 
 def step_back(nice: int) -> None:
-    """Be at least so nice to other processes; threads made later inherit it."""
+    """Be at least so nice to other processes; threads made later inherit it.
+
+    Where Linux groups processes by session (`sched_autogroup`), niceness counts inside a group alone. A leader of a
+    session of its own, as each process of the stack is, therefore makes its group nice too.
+    """
     os.setpriority(os.PRIO_PROCESS, 0, max(nice, os.getpriority(os.PRIO_PROCESS, 0)))
+    if nice and os.getsid(0) == os.getpid():
+        with contextlib.suppress(OSError):
+            AUTOGROUP.write_text(str(nice))
 
 
 def fail(error: BaseException, code: int) -> None:
