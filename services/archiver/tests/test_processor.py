@@ -16,6 +16,7 @@ from heliograph.common.bus import Bus, Message
 from heliograph.common.errors import PoisonError, UnavailableError
 from heliograph.common.events import Event, encode
 from heliograph.common.positions import Positions
+from heliograph.common.precedence import Precedence
 from heliograph.common.service import Delivery
 from heliograph.common.worker import DeadLetters, ShardWorker
 
@@ -48,7 +49,7 @@ async def start_shard(bus: Bus, db: ClickHouse) -> AsyncIterator[Callable[[], Sh
     def start() -> ShardOfArchiver:
         service: Any = ShardOfArchiver(db)
         dead = DeadLetters(bus, "archiver", 100)
-        worker = ShardWorker(bus, Positions(bus), service, 1, dead, 64, lambda: None)
+        worker = ShardWorker(bus, Positions(bus), service, 1, dead, 64, lambda: None, Precedence())
         running.append((worker, asyncio.create_task(worker.run())))
         return service  # type: ignore[no-any-return] # typed by its use
 

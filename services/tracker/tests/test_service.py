@@ -14,6 +14,7 @@ from heliograph.common.config import load
 from heliograph.common.errors import ConfigError, HeliographError, InvariantError, UnavailableError
 from heliograph.common.events import BarBatch, DeadLetter, Event, Outcome, Reason, Signal, Vote, encode
 from heliograph.common.positions import Positions
+from heliograph.common.precedence import Precedence
 from heliograph.common.service import Context, Delivery
 from heliograph.common.shards import shard_of
 from heliograph.common.worker import DeadLetters, ShardWorker
@@ -140,7 +141,7 @@ async def test_a_bad_request_is_refused_by_name(
 async def working(tracker: TrackerService, bus: Bus) -> AsyncIterator[ShardWorker]:
     """The worker that the shell runs, for the shard of A."""
     worker = ShardWorker(
-        bus, Positions(bus), tracker, SHARD, DeadLetters(bus, "tracker", 5), 16, lambda: None
+        bus, Positions(bus), tracker, SHARD, DeadLetters(bus, "tracker", 5), 16, lambda: None, Precedence()
     )
     task = asyncio.create_task(worker.run())
     yield worker

@@ -12,6 +12,7 @@ from heliograph.common.config import Settings
 from heliograph.common.errors import UnavailableError
 from heliograph.common.members import Membership, View
 from heliograph.common.positions import Positions
+from heliograph.common.precedence import Precedence
 from heliograph.common.service import Service
 from heliograph.common.shards import owner_of
 from heliograph.common.worker import DeadLetters, ShardWorker
@@ -34,6 +35,7 @@ class Sharing:
         self._moved = moved
         self._membership = Membership(bus, service.name, member, settings.member_ttl_s)
         self._positions = Positions(bus)
+        self._precedence = Precedence()
         self._dead = DeadLetters(bus, service.name, settings.dead_letter_limit)
         self._workers: dict[int, tuple[ShardWorker, asyncio.Task[None]]] = {}
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -78,6 +80,7 @@ class Sharing:
             self._dead,
             self._settings.batch_messages,
             self._moved,
+            self._precedence,
         )
         task = asyncio.create_task(worker.run(), name=f"{self._service.name}-{shard}")
         task.add_done_callback(self._ended)

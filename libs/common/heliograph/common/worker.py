@@ -21,6 +21,7 @@ from heliograph.common.errors import (
 from heliograph.common.events import DeadLetter, encode
 from heliograph.common.ids import derive_id
 from heliograph.common.positions import Positions
+from heliograph.common.precedence import PATIENCE, Precedence
 from heliograph.common.pull import ACK_WAIT_S, PullConsumer, Received
 from heliograph.common.service import Delivery, Service, ShardProcessor, Source
 
@@ -91,6 +92,7 @@ class ShardWorker:
         dead: DeadLetters,
         batch: int,
         moved: Callable[[], None],
+        precedence: Precedence,
     ) -> None:
         self.shard = shard
         self._bus = bus
@@ -99,6 +101,7 @@ class ShardWorker:
         self._dead = dead
         self._batch = batch
         self._moved = moved
+        self._precedence = precedence
         self._wake = asyncio.Event()
         self._stopping = False
         self._reading: int | None = None
@@ -199,7 +202,11 @@ class ShardWorker:
 
     def _due_in(self, source: Source, consumer: PullConsumer) -> float:
         """Seconds until messages of a source should be handled."""
-        return consumer.due_in(source.rest_s, self._batch)
+        due = consumer.due_in(source.rest_s, self._batch)
+        if due > 0 or not source.rest_s or self._precedence.free:
+            return due
+        self._precedence.hold(self._wake)
+        return consumer.due_in(PATIENCE * source.rest_s, self._batch)
 
     async def _step(self, processor: ShardProcessor, consumers: dict[str, PullConsumer]) -> bool:
         """Handle one batch of the most urgent source that has one; whether there was any."""
@@ -208,8 +215,9 @@ class ShardWorker:
             if broken := consumer.broken:
                 raise UnavailableError(f"{consumer.durable}: {broken}: starting again")
             if self._due_in(source, consumer) == 0:
-                messages = await consumer.take(self._batch if not self._solo.get(source.name) else 1)
-                await self._handle(processor, source, consumer, messages)
+                with self._precedence.turn(rests=source.rest_s > 0):
+                    messages = await consumer.take(self._batch if not self._solo.get(source.name) else 1)
+                    await self._handle(processor, source, consumer, messages)
                 return True
         return False
 

@@ -20,8 +20,8 @@ from heliograph.tracker.settings import TrackerSettings
 from heliograph.tracker.views import answers as views
 from heliograph.tracker.writer import Writer
 
-BARS_REST_S = 0.05
-"""The signals that come of the same bars are recorded first: an outcome is less urgent."""
+REST_S = 0.05
+"""The signals that come of the same bars are recorded first: a reason or an outcome is less urgent."""
 
 
 class TrackerService:
@@ -31,8 +31,8 @@ class TrackerService:
     sharded = True
     sources: tuple[Source, ...] = (
         Source(name="signals", stream="SIGNAL", subject="signal.{shard}.>", event=Signal),
-        Source(name="reasons", stream="REASON", subject="reason.{shard}.>", event=Reason),
-        Source(name="bars", stream=INPUT, subject="input.bars.{shard}", event=BarBatch, rest_s=BARS_REST_S),
+        Source(name="reasons", stream="REASON", subject="reason.{shard}.>", event=Reason, rest_s=REST_S),
+        Source(name="bars", stream=INPUT, subject="input.bars.{shard}", event=BarBatch, rest_s=REST_S),
     )
 
     def __init__(self) -> None:
