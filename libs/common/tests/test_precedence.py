@@ -1,5 +1,7 @@
 import asyncio
 
+import pytest
+
 from heliograph.common.precedence import Precedence
 
 
@@ -48,8 +50,6 @@ async def test_one_that_rests_begins_in_each_round_of_the_loop() -> None:
 
 async def test_a_failure_in_hand_ends_its_turn() -> None:
     precedence = Precedence()
-    try:
-        with precedence.turn(rests=False):
-            raise ValueError
-    except ValueError:
-        assert precedence.free
+    with pytest.raises(ZeroDivisionError), precedence.turn(rests=False):
+        _ = 1 // 0
+    assert precedence.free

@@ -228,8 +228,8 @@ def run(service: type[Service], settings: type[S]) -> None:
 def step_back(nice: int) -> None:
     """Be at least so nice to other processes; threads made later inherit it.
 
-    Where Linux groups processes by session (`sched_autogroup`), niceness counts inside a group alone. A leader of a
-    session of its own, as each process of the stack is, therefore makes its group nice too.
+    Where Linux groups processes by session (`sched_autogroup`), niceness counts inside a group alone. A
+    leader of a session of its own, as each process of the stack is, therefore makes its group nice too.
     """
     os.setpriority(os.PRIO_PROCESS, 0, max(nice, os.getpriority(os.PRIO_PROCESS, 0)))
     if nice and os.getsid(0) == os.getpid():

@@ -20,7 +20,7 @@ from heliograph.tracker.settings import TrackerSettings
 from heliograph.tracker.views import answers as views
 from heliograph.tracker.writer import Writer
 
-REST_S = 0.05
+REST_S = 0.1
 """The signals that come of the same bars are recorded first: a reason or an outcome is less urgent."""
 
 
