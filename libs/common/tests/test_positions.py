@@ -42,6 +42,12 @@ async def reader(bus: Bus) -> AsyncIterator[Reader]:
     await made.consumer.close()
 
 
+@pytest.fixture
+def soon_given_up(bus: Bus) -> None:
+    """Requests to a server that is killed meanwhile do not wait for the usual five seconds."""
+    bus.js = bus.client.jetstream(timeout=1)
+
+
 async def publish(bus: Bus, names: str) -> None:
     await bus.publish([Message(subject="input.bars.0", data=name.encode(), msg_id="") for name in names])
 
@@ -61,6 +67,7 @@ async def forgotten(bus: Bus) -> bool:
     return False
 
 
+@pytest.mark.usefixtures("soon_given_up")
 async def test_after_a_kill_of_the_server_it_begins_at_the_kept_position(
     bus: Bus, nats_server: Any, reader: Reader, eventually: Eventually
 ) -> None:
@@ -104,6 +111,7 @@ async def test_the_position_in_another_stream_of_that_name_means_nothing(bus: Bu
     await again.consumer.close()
 
 
+@pytest.mark.usefixtures("soon_given_up")
 async def test_what_cannot_be_kept_is_kept_later(bus: Bus, nats_server: Any, eventually: Eventually) -> None:
     positions = Positions(bus)
     assert await positions.load(DURABLE, "then") == 0

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from heliograph.common import subjects
+from heliograph.common import subjects, worker
 from heliograph.common.bus import Bus, Message
 from heliograph.common.config import Settings
 from heliograph.common.errors import InvariantError, PoisonError, UnavailableError
@@ -201,8 +201,13 @@ async def test_a_store_that_is_away_loses_nothing(
 
 @pytest.mark.parametrize("error", [PoisonError("price: nan"), RuntimeError("a fault")])
 async def test_a_poison_message_goes_to_dead_and_the_shard_goes_on(
-    bus: Bus, nats_settings: Settings, eventually: Eventually, error: Exception
+    bus: Bus,
+    nats_settings: Settings,
+    eventually: Eventually,
+    error: Exception,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(worker, "TRIES", 2)  # each is a pause longer than the one before
     record: dict[int, list[int]] = {}
 
     def fail(delivery: Delivery) -> None:

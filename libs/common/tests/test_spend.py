@@ -93,7 +93,7 @@ async def test_a_storm_over_three_replicas_never_exceeds_the_budget(replicas: Ma
     three = [replicas() for _ in range(3)]
     what = meter(daily_budget=50 * CENT)
     costs: list[int] = []
-    storm = [call(three[n % 3], what, costs) for n in range(10_000)]
+    storm = [call(three[n % 3], what, costs) for n in range(3_000)]
     refused = [d for d in await asyncio.gather(*storm) if d]
     assert sum(costs) <= what.daily_budget
     assert len(costs) >= 500
@@ -112,15 +112,15 @@ async def test_a_storm_over_three_replicas_never_exceeds_the_window(replicas: Ma
     three = [replicas() for _ in range(3)]
     what = meter(calls=200, window_s=20.0)
     costs: list[int] = []
-    storm = [call(three[n % 3], what, costs) for n in range(10_000)]
+    storm = [call(three[n % 3], what, costs) for n in range(3_000)]
     refused = [d for d in await asyncio.gather(*storm) if d]
-    assert (len(costs), len(refused)) == (200, 9_800)
+    assert (len(costs), len(refused)) == (200, 2_800)
     assert all(d.reason == "rate" and 0 < d.wait_s <= 20 for d in refused)
 
 
 async def test_who_waits_gets_the_next_room_and_no_earlier(replicas: Make, redis_server: Any) -> None:
     three = [replicas() for _ in range(3)]
-    what = meter(calls=5, window_s=0.5)
+    what = meter(calls=5, window_s=0.3)
     client = Redis.from_url(redis_server.url)
     times: list[float] = []
 
@@ -133,7 +133,7 @@ async def test_who_waits_gets_the_next_room_and_no_earlier(replicas: Make, redis
     await client.aclose()
     ordered = sorted(times)
     # By the clock of Redis any five calls and the one after them lie at least a window apart.
-    assert all(later - first >= 0.5 for first, later in zip(ordered, ordered[5:], strict=False))
+    assert all(later - first >= 0.3 for first, later in zip(ordered, ordered[5:], strict=False))
     assert ordered[-1] - ordered[0] < 3.5
 
 
@@ -228,7 +228,7 @@ async def test_redis_gone_leaves_each_replica_its_share(
 ) -> None:
     monkeypatch.setattr(spend, "RETRY_S", 30.0)
     three = [replicas() for _ in range(3)]
-    what = meter(daily_budget=100 * MILL, calls=9, window_s=0.3)
+    what = meter(daily_budget=52 * MILL, calls=9, window_s=0.3)
     for one in three:
         await one.settle(await granted(one, what), MILL)
     redis_server.kill()
@@ -236,7 +236,7 @@ async def test_redis_gone_leaves_each_replica_its_share(
     assert {d.reason for d in first} == {"rate"}
     assert all(one.alone for one in three)
     assert metrics.SPEND_ALONE._value.get() == 1
-    # Three of nine calls in a window, and of the money a third of what was surely left: under 97 calls.
+    # Three of nine calls in a window, and of the money a third of what was surely left: under 49 calls.
     spent: list[list[tuple[float, Grant]]] = [[], [], []]
 
     async def use_up(one: Spend, mine: list[tuple[float, Grant]]) -> None:
@@ -247,10 +247,10 @@ async def test_redis_gone_leaves_each_replica_its_share(
 
     await asyncio.gather(*(use_up(one, mine) for one, mine in zip(three, spent, strict=True)))
     for mine in spent:
-        assert 15 <= len(mine) <= 97 // 3
+        assert 7 <= len(mine) <= 49 // 3
         times = [at for at, _ in mine]
         assert all(later - first >= 0.3 for first, later in zip(times, times[3:], strict=False))
-    assert 3 + sum(map(len, spent)) <= 100
+    assert 3 + sum(map(len, spent)) <= 52
 
 
 async def test_a_replica_that_never_met_its_redis_spends_nothing(replicas: Make, redis_server: Any) -> None:
@@ -297,7 +297,7 @@ async def test_a_budget_holds_while_redis_dies_and_comes_back_empty(
     async with asyncio.TaskGroup() as group:
         for one in three * 8:
             group.create_task(hammer(one))
-        for _ in range(3):
+        for _ in range(2):
             await asyncio.sleep(0.4)
             redis_server.kill()
             await asyncio.sleep(0.4)
