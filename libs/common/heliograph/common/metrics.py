@@ -147,6 +147,49 @@ ARCHIVE_WRONG = Gauge(
     "Archived objects that were not whole when last read. Any: see `heliograph archive verify`; if "
     "ClickHouse still has the day, remove its manifest and run the archive.",
 )
+ARCHIVE_AGE = Gauge(
+    "heliograph_archive_age_seconds",
+    "Seconds since the archive last ran with success, or since the start; 0 on a replica that does not "
+    "archive. Over a day: `heliograph archive run`, see its error.",
+)
+WIN_RATIO = Gauge(
+    "heliograph_win_ratio",
+    "Wins / (wins + losses) of the signals of the newest 30 days, by strategy. Under 0.35: see the outcomes.",
+    ["strategy"],
+)
+PROFIT_FACTOR = Gauge(
+    "heliograph_profit_factor_ratio",
+    "Gains / losses after costs of the signals of the newest 30 days, by strategy. Under 1: see outcomes.",
+    ["strategy"],
+)
+RECENT_OUTCOMES = Gauge(
+    "heliograph_recent_outcomes",
+    "Signals of the newest 30 days that have ended, by strategy: what the two ratios rest on.",
+    ["strategy"],
+)
+ALERTS_FIRING = Gauge(
+    "heliograph_alerts_firing",
+    "Alerts that are raised, by severity, as the replica tells that watches. Any: `heliograph alerts list`.",
+    ["severity"],
+)
+ALERTS_DELIVERED = Counter(
+    "heliograph_alerts_delivered_total", "Alerts delivered, raised or resolved, by target.", ["target"]
+)
+ALERTS_UNDELIVERED = Counter(
+    "heliograph_alerts_undelivered_total",
+    "Alerts not delivered after all tries, by target. Any: dead.gateway.alerts, `heliograph alerts test`.",
+    ["target"],
+)
+ALERTS_SECONDS = Histogram(
+    "heliograph_alerts_seconds",
+    "Time of one look at all alerts, the asking of the members left out. Over 0.1 s: fewer series.",
+    buckets=SECONDS,
+)
+SLOW_OPERATIONS = Counter(
+    "heliograph_slow_operations_total",
+    "Batches that took over the budget of a second. Any in a row: look at the store behind the service.",
+    ["service", "source"],
+)
 CLIENTS = Gauge("heliograph_websocket_clients", "WebSocket clients connected to this gateway.")
 FRAMES_SKIPPED = Counter(
     "heliograph_websocket_skipped_total",

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import structlog
 import uvloop
 
-from heliograph.common import probes, telemetry
+from heliograph.common import probes, samples, telemetry
 from heliograph.common.bus import Bus
 from heliograph.common.clock import SYSTEM_CLOCK, member_id
 from heliograph.common.config import Settings, load
@@ -97,6 +97,7 @@ class Shell:
             await bus.ensure_streams()
             for subject in ("status.all", f"status.{self._service.name}"):
                 await bus.respond(subject, self._status)
+            await bus.respond(samples.SUBJECT, self._measured)
             context = Context(
                 name=self._service.name,
                 member=self._member,
@@ -176,6 +177,9 @@ class Shell:
             return found | await self._service.problems()
         except HeliographError as error:
             return found | {self._service.name: str(error)}
+
+    async def _measured(self, data: bytes) -> bytes:
+        return samples.answer(self._service.name, self._member, data)
 
     async def _status(self, _: bytes) -> bytes:
         problems = await self._ready()

@@ -30,6 +30,8 @@ TRIES = 5
 PAUSE_S = 0.1
 PAUSE_MAX_S = 5.0
 POLL_S = 1.0
+SLOW_S = 1.0
+"""The budget of a batch; those over it are counted."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -238,7 +240,10 @@ class ShardWorker:
         await consumer.ack(messages[-1])
         self._failures = 0
         self._solo[source.name] = max(0, self._solo.get(source.name, 0) - len(messages))
-        metrics.HANDLE_SECONDS.labels(self._service.name, source.name).observe(time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        metrics.HANDLE_SECONDS.labels(self._service.name, source.name).observe(seconds)
+        if seconds > SLOW_S:
+            metrics.SLOW_OPERATIONS.labels(self._service.name, source.name).inc()
         metrics.MESSAGES_HANDLED.labels(self._service.name, source.name).inc(len(messages))
 
     async def _decode(self, source: Source, messages: list[Received]) -> list[Delivery]:
