@@ -12,6 +12,7 @@ from heliograph.common import metrics, subjects
 from heliograph.common.bus import Bus, Message
 from heliograph.common.clock import SYSTEM_CLOCK
 from heliograph.common.config import Settings
+from heliograph.common.errors import UnavailableError
 from heliograph.common.events import BarBatch, DeadLetter, Enrich, Event, Signal, Tick, VoteBatch, encode
 from heliograph.common.ids import derive_id
 from heliograph.common.service import Context
@@ -181,3 +182,39 @@ async def test_without_such_sources_nothing_is_asked(
 
         await eventually(all_there)
     assert await stored(bus, "REQUEST", subjects.request(SHARD), Enrich) == []
+
+
+async def test_cases_come_to_the_tracker_once_it_is_there(
+    bus: Bus, walk: Walk, settings: ConsensusSettings, eventually: Eventually
+) -> None:
+    """Refused or unheard they wait in the engine; they are sent in the order of their signals."""
+    batches = walk(6, SYMBOLS, 160, volatility=0.02)
+    pattern = settings.model_copy(update={"sources": ("trend", "technical", "swing", "pattern")})
+    engine = pattern.engine()
+    for seq, batch in enumerate(batches, 1):
+        engine.apply(batch, seq)
+    taken: list[dict[str, Any]] = []
+    refusals = 1
+
+    async def tracker(body: bytes) -> bytes:
+        nonlocal refusals
+        if refusals:
+            refusals -= 1
+            raise UnavailableError("postgres: away")
+        taken.extend(msgspec.json.decode(body)["cases"])
+        return b'{"new": 1}'
+
+    async with member(pattern, "one") as service:
+        await put(bus, batches)
+        await bus.respond("query.tracker.pattern_cases", tracker)
+
+        async def all_taken() -> bool:
+            return len(taken) >= len(engine.cases) and not any(
+                p.engine.cases for p in service._processors.values()
+            )
+
+        await eventually(all_taken)
+    assert engine.cases
+    # A case may come twice where an answer was lost; the tracker keeps one.
+    found = list({case["signal"]: case for case in taken}.values())
+    assert found == [msgspec.to_builtins(case) for case in engine.cases]

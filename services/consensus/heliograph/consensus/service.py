@@ -14,7 +14,9 @@ from heliograph.common.errors import InvariantError
 from heliograph.common.events import BarBatch, Tick, VoteBatch
 from heliograph.common.service import Context, Source
 from heliograph.consensus.calibration import CalibrationFollower, Calibrator
+from heliograph.consensus.case_sender import CaseSender
 from heliograph.consensus.engine import warm
+from heliograph.consensus.engine.sources import PATTERN
 from heliograph.consensus.keeper import CheckpointKeeper
 from heliograph.consensus.processor import GATES, MADE, TAKEN, ConsensusProcessor
 from heliograph.consensus.settings import ConsensusSettings
@@ -36,9 +38,8 @@ class ConsensusService:
         self._context: Context | None = None
         self._checkpoints: Checkpoints | None = None
         self._calibrator = Calibrator()
-        self._following: asyncio.Task[None] | None = None
+        self._beside: list[asyncio.Task[None]] = []
         self._processors: weakref.WeakValueDictionary[int, ConsensusProcessor] = weakref.WeakValueDictionary()
-        self._keeping: asyncio.Task[None] | None = None
 
     async def start(self, context: Context) -> None:
         """Load the kernel, compiling it when it is not on disk yet, and the calibrations."""
@@ -51,9 +52,11 @@ class ConsensusService:
         self._checkpoints = Checkpoints(context.bus, self.name)
         follower = CalibrationFollower(CalibrationBucket(context.bus), self._calibrator)
         await follower.look()
-        self._following = asyncio.create_task(follower.run())
         self._context = context
-        self._keeping = asyncio.create_task(CheckpointKeeper(self._processors).run())
+        beside = [follower.run(), CheckpointKeeper(self._processors).run()]
+        if PATTERN in settings.chosen.others:
+            beside.append(CaseSender(context.bus, self._processors).run())
+        self._beside = [asyncio.create_task(work) for work in beside]
 
     @staticmethod
     def _settings(context: Context) -> ConsensusSettings:
@@ -78,8 +81,9 @@ class ConsensusService:
 
     async def problems(self) -> dict[str, str]:
         """It needs no store but the bus."""
-        if self._keeping is not None and self._keeping.done() and not self._keeping.cancelled():
-            self._keeping.result()
+        for task in self._beside:
+            if task.done() and not task.cancelled():
+                task.result()
         return {}
 
     async def status(self) -> dict[str, Any]:
@@ -98,9 +102,8 @@ class ConsensusService:
         }
 
     async def stop(self) -> None:
-        """Follow the calibrations no longer; each shard has kept its last checkpoint when it was closed."""
-        for task in (self._following, self._keeping):
-            if task is not None:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+        """End the work beside the batches; each shard has kept its last checkpoint when it was closed."""
+        for task in self._beside:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
