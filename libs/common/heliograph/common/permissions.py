@@ -61,6 +61,7 @@ ROLES: dict[str, Role] = {
     ),
     "consensus": Role(
         publishes=("signal.*.*", "request.*"),
+        asks=("query.tracker.pattern_cases",),
         looks=("INPUT", "SIGNAL"),
         consumers={"INPUT": ("consensus-{shard}-bars",)},
         reads_keys=(CALIBRATIONS,),
@@ -206,6 +207,7 @@ def _keys(user: str, role: Role) -> Iterator[str]:
 def _subscriber(shards: int) -> Permissions:
     """Signals, reasons and outcomes, live and stored; no consumer of a service.
 
+    Clients of any make are welcome, so the inboxes are those that they take by themselves.
     Only consumers with a name can be made: the request for an unnamed one can name another in its body, and
     would alter that one.
     """
@@ -223,7 +225,11 @@ def _subscriber(shards: int) -> Permissions:
                 denied += [f"$JS.API.CONSUMER.{verb}.{stream}.{name}" for verb in verbs]
                 denied += [f"$JS.API.CONSUMER.CREATE.{stream}.{name}.>", f"$JS.ACK.{stream}.{name}.>"]
     events = tuple(f"{stream.lower()}.>" for stream in EVENTS)
-    return Permissions(publish=tuple(allowed), subscribe=(*events, "_INBOX.>"), publish_denied=tuple(denied))
+    return Permissions(
+        publish=tuple(allowed),
+        subscribe=(*events, "_INBOX.>", f"{inbox(SUBSCRIBER)}.>"),
+        publish_denied=tuple(denied),
+    )
 
 
 USERS = (*ROLES, SUBSCRIBER, OPERATOR)
