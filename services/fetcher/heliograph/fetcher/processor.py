@@ -19,6 +19,7 @@ from heliograph.fetcher.pace import Pace
 from heliograph.fetcher.progress import ShardProgress
 from heliograph.fetcher.quarantine import SERVICE
 from heliograph.fetcher.standing import Standing, headers, standing
+from heliograph.fetcher.ticks import due_tick, tick_at
 
 IDLE_S = 0.5
 """The longest that one step waits, so that a shard is handed over at once."""
@@ -38,6 +39,7 @@ class Replaying(msgspec.Struct, frozen=True, kw_only=True):
             once only make each other's confirmations late.
         window_messages: batches published together at most.
         bars_ahead: bars of a shard that may wait for its slowest consumer.
+        tick_ns: event time from the close of bars to the tick after them; 0 for no ticks.
     """
 
     replay: Replay
@@ -51,6 +53,7 @@ class Replaying(msgspec.Struct, frozen=True, kw_only=True):
     turns: asyncio.Semaphore
     window_messages: int
     bars_ahead: int
+    tick_ns: int = 0
 
 
 class ReplayProcessor:
@@ -74,6 +77,7 @@ class ReplayProcessor:
         self._progress = ShardProgress(total=bars, refused=self._refused.counts())
         self._bars = Standing()
         self._dead = Standing()
+        self._ticked = 0
 
     async def open(self) -> None:
         """Find where the shard's replay stands.
@@ -122,12 +126,13 @@ class ReplayProcessor:
             await self._bury()
             return
         self._shared.health.succeeded(self._shared.provider)
+        await self._tick()
         if self._bars.position == self._batches:
             await asyncio.sleep(IDLE_S)
             return
         due = int(np.searchsorted(self._closes, self._shared.pace.reached_ns(), side="right"))
         if due <= self._bars.position:
-            wait = self._shared.pace.wait_s(int(self._closes[self._bars.position]))
+            wait = self._shared.pace.wait_s(self._following())
             await asyncio.sleep(min(IDLE_S, wait))
             return
         room = await self._shared.backpressure.room(self._shard, self._limit)
@@ -136,6 +141,31 @@ class ReplayProcessor:
             return
         async with self._shared.turns:
             await self._publish(self._window_end(min(due, self._bars.position + room)))
+
+    def _following(self) -> int:
+        """The event time at which there is something to do: that of the next bars, or of the tick before."""
+        position = self._bars.position
+        bars = int(self._closes[position])
+        tick = int(self._closes[position - 1]) + self._shared.tick_ns if position else 0
+        return tick if self._ticked < tick < bars else bars
+
+    async def _tick(self) -> None:
+        """Tell the shard that time has gone by since its newest bars, once.
+
+        A later owner of the shard, or a second one, may tell it again: that changes nothing.
+        """
+        position = self._bars.position
+        if not position:
+            return
+        following = int(self._closes[position]) if position < self._batches else None
+        reached = self._shared.pace.reached_ns()
+        ts = due_tick(int(self._closes[position - 1]), following, reached, self._shared.tick_ns)
+        if ts is None or ts <= self._ticked:
+            return
+        tick = tick_at(self._shard, ts, self._shared.clock.now_ns())
+        message = Message(subject=subjects.tick(self._shard), data=encode(tick), msg_id=tick.id)
+        await self._bus.publish([message])
+        self._ticked = ts
 
     def _window_end(self, limit: int) -> int:
         """Where the next window ends: at most so many messages and bars, at least one message."""

@@ -142,7 +142,9 @@ class Running:
         undelivered = [int(c[p]) for c, p in zip(closes, positions, strict=True) if p < len(c)]
         first = min((int(c[0]) for c in closes if len(c)), default=0)
         history = int(self._settings.history_days * DAY_NS)
-        return start_of(first, history, min(undelivered, default=None))
+        # Where all is delivered nothing is left but to tell that time goes on from there.
+        last = max((int(c[-1]) for c in closes if len(c)), default=None)
+        return start_of(first, history, min(undelivered, default=last))
 
     def processor(self, shard: int) -> ReplayProcessor:
         """A processor for one shard."""
@@ -158,6 +160,7 @@ class Running:
             turns=self._turns,
             window_messages=self._settings.window_messages,
             bars_ahead=self._settings.bars_ahead,
+            tick_ns=0 if self._settings.speed == "max" else int(self._settings.tick_s * NANOSECONDS),
         )
         return ReplayProcessor(shard, shared)
 

@@ -20,6 +20,12 @@ class FetcherSettings(Settings):
     history_days: float = Field(
         0.0, ge=0, allow_inf_nan=False, description="event days from the start of the data published at once"
     )
+    tick_s: float = Field(
+        30.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="event seconds after bars at which a tick ends decisions that wait; 0 and at `max`: none",
+    )
     window_messages: int = Field(256, ge=1, le=1000, description="batches published together, all or none")
     bars_ahead: int = Field(
         250_000,
