@@ -141,6 +141,73 @@ async def test_one_order_for_bars_votes_and_ticks(
     assert metrics.VOTES.labels("yes")._value.get() > before
 
 
+async def test_an_answerer_outside_is_asked_and_waited_for(
+    bus: Bus, walk: Walk, settings: ConsensusSettings, eventually: Eventually
+) -> None:
+    """It reads requests, votes on some symbols, and tells the time; for the others a deadline falls."""
+    batches = walk(6, SYMBOLS, 110, volatility=0.02)
+    alive = VoteBatch(
+        id="alive", ts=batches[0].ts, source="models", symbols=[], direction=[], confidence=[], observed=[]
+    )
+    known = 0
+
+    async def asked(close: int) -> list[Enrich]:
+        """The requests about one bar, once consensus has taken it."""
+        nonlocal known
+        upto = await bus.last_seq("REQUEST")
+        read = bus.read("REQUEST", subjects.request(SHARD), after=known, upto=upto)
+        found = [msgspec.json.decode(message.data, type=Enrich) async for message in read]
+        known = upto
+        return [request for request in found if request.ts == close]
+
+    async with member(settings, "one") as service:
+
+        async def took(seq: int) -> None:
+            async def there() -> bool:
+                return any(p.engine.seq >= seq and p._settled for p in service._processors.values())
+
+            await eventually(there)
+
+        await put(bus, batches[:80])
+        requests: list[Enrich] = []
+        for batch in batches[80:]:
+            close = batch.ts + HOUR
+            await put(bus, [msgspec.structs.replace(alive, id=f"alive {close}", ts=close), batch])
+            await took(await bus.last_seq("INPUT"))
+            requests += (mine := await asked(close))
+            said = [request.symbol for request in mine if request.symbol != "MSFT"]
+            votes = VoteBatch(
+                id=derive_id("models", close),
+                ts=close,
+                source="models",
+                symbols=said,
+                direction=[1] * len(said),
+                confidence=[0.9] * len(said),
+                observed=[close] * len(said),
+            )
+            times = (close + SECOND, close + 30 * SECOND)
+            await put(bus, [votes, *(Tick(id=derive_id("tick", SHARD, ts), ts=ts) for ts in times)])
+        await took(await bus.last_seq("INPUT"))
+    assert {request.symbol for request in requests} == set(SYMBOLS)
+    assert all(request.sources == ["models"] and request.v == 2 for request in requests)
+    assert all(request.deadline == request.ts + 30 * SECOND for request in requests)
+    upto = await bus.last_seq("INPUT")
+    read = bus.read("INPUT", subjects.inputs(SHARD), after=0, upto=upto)
+    inputs = [msgspec.json.decode(m.data, type=BarBatch | VoteBatch | Tick) async for m in read]
+    signals, again = expected(settings.engine(), inputs)
+    found = await stored(bus, "SIGNAL", subjects.signal(SHARD), Signal)
+    assert found == signals
+    assert requests == [request for request in again if request.ts > batches[80].ts]
+    voted = {signal.cause for signal in signals if "models" in signal.sources}
+    assert voted & {derive_id("tick", SHARD, b.ts + HOUR + SECOND) for b in batches}
+    late = {
+        signal.symbol
+        for signal in signals
+        if signal.cause in {derive_id("tick", SHARD, b.ts + HOUR + 30 * SECOND) for b in batches}
+    }
+    assert late == {"MSFT"}
+
+
 async def test_votes_of_an_unknown_source_are_set_apart(
     bus: Bus, walk: Walk, settings: ConsensusSettings, eventually: Eventually
 ) -> None:

@@ -12,6 +12,7 @@ from heliograph.common.config import load
 from heliograph.common.errors import InputError
 from heliograph.consensus.catalogue import choose
 from heliograph.consensus.engine import Engine, Rules, Weights
+from heliograph.consensus.event_file import read_events
 from heliograph.consensus.market import market_hours
 from heliograph.consensus.settings import ConsensusSettings
 from heliograph.consensus.weight_files import read_weights
@@ -26,6 +27,7 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True):
         sources: names of those that have a vote, as in the configuration.
         benchmark: symbol that strength is relative to, in its shard; empty for none.
         challenger: a second weight set that gets a share `rollout` (0–1) of symbols and days.
+        events: file of known events around which no signal is given.
     """
 
     weights: Weights
@@ -34,6 +36,7 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True):
     benchmark: str = ""
     challenger: Weights | None = None
     rollout: float = 0.0
+    events: Path | None = None
 
     @property
     def name(self) -> str:
@@ -49,7 +52,7 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def by_columns(self) -> bool:
         """Whether the kernel alone decides, on each symbol's own bars, by one weight set."""
-        return not (choose(self.sources).others or self.benchmark or self.challenger)
+        return not (choose(self.sources).others or self.benchmark or self.challenger or self.events)
 
     def engine(self) -> Engine:
         """A new engine.
@@ -67,6 +70,7 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True):
             hours=market_hours() if chosen.needs_hours else None,
             challenger=self.challenger,
             rollout=self.rollout,
+            blocks=read_events(self.events) if self.events is not None else None,
         )
 
 
@@ -103,6 +107,7 @@ def live_strategy() -> Strategy:
         benchmark=settings.benchmark,
         challenger=read_weights(file, settings.sources, plugins) if file is not None else None,
         rollout=settings.rollout,
+        events=settings.events_file,
     )
 
 
@@ -129,6 +134,7 @@ def read_strategy(path: Path) -> Strategy:
             rules=rules_of(default.rules, given.rules),
             sources=sources,
             benchmark=default.benchmark,
+            events=default.events,
         )
         strategy.engine()
     except InputError as error:

@@ -15,8 +15,6 @@ from heliograph.consensus.engine.layout import OTHERS, SOURCES
 from heliograph.consensus.engine.sources import DEAR, PATTERN, CheapSource, DearSource, OtherSource
 
 GROUP = "heliograph.sources"
-OWN: dict[str, OtherSource] = {PATTERN.key: PATTERN, **DEAR}
-"""The project's own besides those of the kernel."""
 
 
 class Chosen(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,7 +26,7 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def plugins(self) -> tuple[str, ...]:
         """Keys of the others that are not the project's own."""
-        return tuple(source.key for source in self.others if source.key not in OWN)
+        return tuple(source.key for source in self.others if source.key not in (PATTERN.key, *DEAR))
 
     @property
     def needs_hours(self) -> bool:
@@ -60,11 +58,13 @@ def find(name: str) -> OtherSource:
     Raises:
         InputError: there is none of this name, it cannot be loaded, or it is no source.
     """
-    if name in OWN:
-        return OWN[name]
+    if name == PATTERN.key:
+        return PATTERN
+    if name in DEAR:
+        return DEAR[name]
     registered = entry_points(group=GROUP)
     if ":" not in name and name not in registered.names:
-        known = ", ".join((*SOURCES, *OWN, *sorted(registered.names)))
+        known = ", ".join((*SOURCES, PATTERN.key, *DEAR, *sorted(registered.names)))
         raise InputError(f"sources: {name!r}, expected some of {known}, or module:attribute")
     try:
         found = pkgutil.resolve_name(name) if ":" in name else registered[name].load()

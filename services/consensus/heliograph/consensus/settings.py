@@ -10,6 +10,7 @@ from heliograph.common.errors import InputError
 from heliograph.consensus.catalogue import Chosen, choose
 from heliograph.consensus.engine import Engine, Hours, Rules, Weights
 from heliograph.consensus.engine.layout import SOURCES
+from heliograph.consensus.event_file import read_events
 from heliograph.consensus.market import market_hours
 from heliograph.consensus.weight_files import read_weights
 
@@ -38,6 +39,9 @@ class ConsensusSettings(Settings):
     )
     rollout: float = Field(0.0, ge=0, le=1, description="share of symbols and days given to the challenger")
     rules: Rules = Rules()
+    events_file: Path | None = Field(
+        None, description="CSV of symbol, time, kind: known events around which no signal is given"
+    )
     benchmark: str = Field(
         "",
         description="symbol that the swing source takes relative strength over, in shards that get its bars",
@@ -96,4 +100,5 @@ class ConsensusSettings(Settings):
             hours=self.hours(),
             challenger=read_weights(challenger, self.sources, chosen.plugins) if challenger else None,
             rollout=self.rollout,
+            blocks=read_events(self.events_file) if self.events_file else None,
         )

@@ -4,17 +4,21 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from heliograph.common.clock import NANOSECONDS
 from heliograph.common.events import BarBatch, Enrich, Signal, Tick, Vote, VoteBatch
 from heliograph.common.intervals import interval_ns
 from heliograph.common.patterns import PatternCase
 from heliograph.consensus.engine import snapshot
+from heliograph.consensus.engine.blocks import Blocks
 from heliograph.consensus.engine.hours import Hours
 from heliograph.consensus.engine.kernel import step
 from heliograph.consensus.engine.layout import (
     ABSTAIN,
     COUNTS,
     DECISION,
+    EVENT,
     MINIMUM_BARS,
+    SIGNALS,
     SOURCES,
     SWING,
     TABLE,
@@ -52,6 +56,7 @@ class Engine:
         hours: of the stock market; needed where one of the others minds them.
         challenger: a second strategy with the same sources, given some symbols on some days.
         rollout: which share of them, 0–1.
+        blocks: events around which no signal is given.
 
     Raises:
         InputError: the weights do not fit the sources, or an argument is wrong.
@@ -68,6 +73,7 @@ class Engine:
         hours: Hours | None = None,
         challenger: Weights | None = None,
         rollout: float = 0.0,
+        blocks: Blocks | None = None,
     ) -> None:
         chosen = rules or Rules()
         arms = [weights or Weights(), *([challenger] if challenger is not None else [])]
@@ -81,6 +87,8 @@ class Engine:
             row["others"][:, : len(others)] = found[:, len(SOURCES) :]
         self.table["rollout"] = rollout
         self.rules = chosen.record()
+        self._blocks = blocks
+        self._block_ns = int(chosen.event_minutes * 60 * NANOSECONDS)
         self.state = State()
         self._benchmark = benchmark
         self._place_benchmark()
@@ -214,7 +222,24 @@ class Engine:
     def _signals(self, cause: str, rows: Integers, count: int) -> list[Signal]:
         """The signals of the first `count` decisions, as the next ones of the shard's chain."""
         made = [Decision(*fields) for fields in self._decisions[:count].tolist()]
+        if self._blocks is not None:
+            made = [one for one in made if not self._blocked(int(rows[one.position]), one, self._blocks)]
         return [self._signal(cause, int(rows[one.position]), one) for one in made]
+
+    def _blocked(self, row: int, made: Decision, blocks: Blocks) -> bool:
+        """Whether an event forbids a signal; then what the kernel holds of it is let go again."""
+        record = self.state.symbols[row]
+        closed_at = int(record["last_ts"] + record["interval_ns"])
+        if not blocks.near(self.state.names[row], closed_at, self._block_ns):
+            return False
+        column = column_of(made)
+        for name in ("expires", "entry", "stop", "target"):
+            record[name][column] = 0
+        if self._others is not None:
+            self._others.forget(row, column)
+        self.state.counts[SIGNALS] -= 1
+        self.state.counts[EVENT] += 1
+        return True
 
     def _signal(self, cause: str, row: int, made: Decision) -> Signal:
         record = self.state.symbols[row]

@@ -69,6 +69,7 @@ NEUTRAL: Final = 7
 CONFIDENCE: Final = 8
 OPEN_ALREADY: Final = 9
 PRICE: Final = 10
+EVENT: Final = 11
 COUNTS: Final = (
     "bars",
     "signals",
@@ -81,6 +82,7 @@ COUNTS: Final = (
     "confidence",
     "open",
     "price",
+    "event",
 )
 """What became of each row: taken (`bars`) or refused (`stale`, `other_interval`, `bad_bar`); and what came of
 those taken: `signals`, or the reason why there was none."""

@@ -233,6 +233,11 @@ class Others:
         cells["observed"] = observed
         self.heard[rows, place] = cells
 
+    def forget(self, row: int, column: int) -> None:
+        """A signal under way is none after all: its end will be no case."""
+        if self._recalls:
+            self.memory["begun"][row, column] = 0
+
     def look_of(self, row: int, column: int) -> list[float]:
         """The features of the bar that made a signal under way; none where they were not measured."""
         if not self._recalls or not self.memory["begun"][row, column]:

@@ -81,6 +81,10 @@ class Rules(BaseModel):
     partial_exit: float = Field(0, ge=0, le=100, description="raw without votes from outside; loses signals")
     continue_exit: float = Field(0, ge=0, le=100, description="raw after each tier asked; loses signals")
 
+    event_minutes: float = Field(
+        30, ge=0, le=100_000, description="before and after an event of the events file: no signal"
+    )
+
     stop: float = Field(0.03, gt=0, lt=1, description="distance of the stop as a fraction of the entry")
     target: float = Field(0.05, gt=0, lt=1)
     stop_atr: float = Field(0, ge=0, le=100, description="ATR14s to the stop instead of `stop`; 0: none")
