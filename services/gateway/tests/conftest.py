@@ -250,7 +250,11 @@ async def owners(bus: Bus, book: Book) -> Book:
 def gateway_settings(nats_settings: Settings) -> GatewaySettings:
     """A gateway whose live queues are short, so that a slow client shows soon."""
     return GatewaySettings(
-        nats_url=nats_settings.nats_url, shards=nats_settings.shards, live_queue_frames=8, live_clients=6
+        nats_url=nats_settings.nats_url,
+        shards=nats_settings.shards,
+        live_queue_frames=8,
+        live_clients=6,
+        alerts=False,
     )
 
 

@@ -230,11 +230,26 @@ async def test_the_openapi_document_is_valid_and_complete(client: httpx.AsyncCli
     openapi_spec_validator.validate(document)
     assert set(document["paths"]) == {
         "/api/signals",
+        "/api/signals/latest",
+        "/api/signals/stats",
         "/api/signals/{id}",
         "/api/stats",
         "/api/bars",
         "/api/trace",
         "/api/system",
+        "/api/outcomes",
+        "/api/symbols",
+        "/api/performance",
+        "/api/calibration",
+        "/api/sources",
+        "/api/verify/{id}",
+        "/api/me",
+        "/api/spend",
+        "/api/run",
+        "/api/runs",
+        "/api/runs/{run}",
+        "/api/alerts",
+        "/api/health",
         "/healthz",
     }
     limit = next(p for p in document["paths"]["/api/signals"]["get"]["parameters"] if p["name"] == "limit")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.gateway.hub import Client, Hub, Window
+from heliograph.gateway.hub import Client, Filter, Hub, Window
 
 FRAME = 5
 QUEUE = 3
@@ -19,7 +19,7 @@ def hub() -> Hub:
 
 
 def join(hub: Hub, symbol: str | None = None) -> Client:
-    client = hub.join(symbol)
+    client = hub.join(Filter(symbol=symbol))
     assert client is not None
     return client
 
@@ -90,7 +90,7 @@ async def test_events_cost_nothing_while_nobody_listens(hub: Hub) -> None:
     hub.leave(client)
     hub.publish("signal", "A", b"1")
     assert hub.events == 1
-    assert not hub._windows
+    assert not hub._groups
     late = join(hub, "A")
     hub.flush()
     assert not late._frames
@@ -98,9 +98,9 @@ async def test_events_cost_nothing_while_nobody_listens(hub: Hub) -> None:
 
 async def test_one_client_more_than_allowed_is_refused(hub: Hub) -> None:
     clients = [join(hub) for _ in range(3)]
-    assert hub.join(None) is None
+    assert hub.join(Filter()) is None
     hub.leave(clients[0])
-    assert hub.join(None) is not None
+    assert hub.join(Filter()) is not None
 
 
 async def test_frames_come_at_most_as_often_as_allowed() -> None:

@@ -1,7 +1,9 @@
 """The files of the page, read once: nothing of a request ever becomes a path."""
 
+import gzip
 import hashlib
 import mimetypes
+import re
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
@@ -19,15 +21,21 @@ INDEX = "index.html"
 TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".css": "text/css", ".woff2": "font/woff2"}
 """Set here, since a system's own table may lack them and a module of another type does not run."""
 
+PAYS = 0.9
+"""A file that gzip makes hardly smaller (a font, which is compressed already) goes as it is."""
+NOUGHT = re.compile(r"q\s*=\s*0(\.0*)?\s*$")
+
 FilePath = Annotated[str, PathParameter(description="path of a file of the page")]
 
 
 class Asset(msgspec.Struct, frozen=True, kw_only=True):
-    """One file: its bytes, its media type and its entity tag."""
+    """One file: its bytes, its media type, its entity tag; and bytes and tag in gzip, where that pays."""
 
     data: bytes
     media_type: str
     etag: str
+    zipped: bytes | None = None
+    zipped_etag: str = ""
 
 
 def load(folder: Path = FOLDER) -> dict[str, Asset]:
@@ -41,10 +49,14 @@ def load(folder: Path = FOLDER) -> dict[str, Asset]:
         if file.is_file():
             data = file.read_bytes()
             guessed = TYPES.get(file.suffix) or mimetypes.guess_type(file.name)[0] or "text/plain"
+            tag = hashlib.sha256(data).hexdigest()[:16]
+            zipped = gzip.compress(data, mtime=0)
             found[file.relative_to(folder).as_posix()] = Asset(
                 data=data,
                 media_type=guessed,
-                etag=f'"{hashlib.sha256(data).hexdigest()[:16]}"',
+                etag=f'"{tag}"',
+                zipped=zipped if len(zipped) < PAYS * len(data) else None,
+                zipped_etag=f'"{tag}-gzip"',
             )
     if INDEX not in found:
         raise InvariantError(f"{folder} has no {INDEX}")
@@ -53,10 +65,25 @@ def load(folder: Path = FOLDER) -> dict[str, Asset]:
 
 def answer(request: Request[Any, Any, Any], asset: Asset) -> Response[bytes]:
     """The file, or 304 where the client has it; it asks again each time, so that an upgrade shows at once."""
-    headers = {"ETag": asset.etag, "Cache-Control": "no-cache"}
-    if asset.etag in request.headers.get("if-none-match", ""):
+    data, etag = asset.data, asset.etag
+    headers = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+    if asset.zipped is not None and accepts_gzip(request.headers.get("accept-encoding", "")):
+        data, etag = asset.zipped, asset.zipped_etag
+        headers["Content-Encoding"] = "gzip"
+    headers["ETag"] = etag
+    if etag in request.headers.get("if-none-match", ""):
+        headers.pop("Content-Encoding", None)
         return Response(b"", status_code=HTTP_304_NOT_MODIFIED, headers=headers, media_type=asset.media_type)
-    return Response(asset.data, headers=headers, media_type=asset.media_type)
+    return Response(data, headers=headers, media_type=asset.media_type)
+
+
+def accepts_gzip(header: str) -> bool:
+    """Whether an Accept-Encoding header names gzip and does not give it the weight nought."""
+    for offer in header.lower().split(","):
+        name, _, parameters = offer.partition(";")
+        if name.strip() == "gzip":
+            return not NOUGHT.search(parameters)
+    return False
 
 
 def assets_router(assets: dict[str, Asset]) -> Router:

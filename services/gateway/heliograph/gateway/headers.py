@@ -2,6 +2,8 @@
 
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from heliograph.gateway.access import LIMITS
+
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
@@ -25,7 +27,9 @@ class SecurityHeaders:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *HEADERS]
+                told: dict[str, str] = scope.get(LIMITS, {})  # type: ignore[assignment]  # see `access.LIMITS`
+                limits = [(name.lower().encode(), value.encode()) for name, value in told.items()]
+                message["headers"] = [*message["headers"], *HEADERS, *limits]
             await send(message)
 
         await self._app(scope, receive, with_headers)

@@ -9,7 +9,7 @@ from heliograph.common.bus import Bus
 from heliograph.common.errors import UnavailableError
 from heliograph.gateway.records import ConsumerLag, Replica, StreamState, System
 
-STREAM_NAMES = ("INPUT", "SIGNAL", "REASON", "OUTCOME", "SPAN", "DEAD")
+STREAM_NAMES = ("INPUT", "SIGNAL", "REASON", "OUTCOME", "ANALYSIS", "ALERT", "SPAN", "DEAD")
 WAIT_S = 0.5
 
 

@@ -34,6 +34,12 @@ class TrackerStats(msgspec.Struct, frozen=True, kw_only=True):
     due_without_outcome: int = 0
 
 
+class RefusedChanges(msgspec.Struct, frozen=True, kw_only=True):
+    """How many changes of the record were refused."""
+
+    total: int
+
+
 class ArchiveCounts(msgspec.Struct, frozen=True, kw_only=True):
     """Rows in the archive, each counted once."""
 

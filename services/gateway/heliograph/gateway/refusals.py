@@ -54,9 +54,13 @@ def bad_parameter(request: AnyRequest, error: ValidationException) -> Response[R
     found = []
     for problem in error.extra if isinstance(error.extra, list) else []:
         key = str(problem.get("key", ""))
+        said = str(problem.get("message", "")).replace("`", "")
+        said = said[:1].lower() + said[1:]
+        if problem.get("source") == "body":
+            found.append(f"{key or 'body'}: {said}")
+            continue
         value = request.query_params.get(key, request.path_params.get(key))
-        said = str(problem.get("message", ""))
-        found.append(f"{key}: {value!r}, {said[:1].lower()}{said[1:].replace('`', '')}")
+        found.append(f"{key}: {value!r}, {said}")
     return refused(HTTP_400_BAD_REQUEST, "; ".join(found) or error.detail)
 
 
@@ -73,8 +77,11 @@ def owner_away(_: AnyRequest, error: UnavailableError) -> Response[Refusal]:
 
 
 def plain(_: AnyRequest, error: HTTPException) -> Response[Refusal]:
-    """Whatever HTTP itself refuses: an unknown path, a method."""
-    return refused(error.status_code, error.detail)
+    """Whatever HTTP itself refuses: an unknown path, a method, a caller without a token."""
+    response = refused(error.status_code, error.detail)
+    for name, value in (error.headers or {}).items():
+        response.headers[name] = value
+    return response
 
 
 def broken(request: AnyRequest, error: Exception) -> Response[Refusal]:
