@@ -56,22 +56,6 @@ def test_what_is_wrong_is_named(arguments: dict[str, str], told: str, tmp_path: 
         analyze("SNOW", data=SAMPLE, state=tmp_path, **arguments)  # type: ignore[arg-type]
 
 
-def test_the_command_is_registered(tmp_path: Path) -> None:
-    async def run() -> tuple[int, bytes, bytes]:
-        process = await asyncio.create_subprocess_exec(
-            str(Path(sys.executable).with_name("heliograph")),
-            *("analyze", "SNOW", "--agents", "nobody", "--data", str(SAMPLE), "--state", str(tmp_path)),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await process.communicate()
-        return process.returncode or 0, out, err
-
-    code, out, err = asyncio.run(run())
-    assert (code, out) == (2, b"")
-    assert err.startswith(b"heliograph: agents: nobody, expected some of fundamentals")
-
-
 async def test_a_running_stack_does_it(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     bus = await stack.connect()
     await bus.ensure_streams()

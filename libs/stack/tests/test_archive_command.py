@@ -90,15 +90,3 @@ async def test_the_archive_is_run_listed_verified_restored_and_costed(archiving:
     assert code == 1
     assert f"bars/date=2020-01-03/{part.name}" in output
     assert "5 objects read, 1 not whole" in output
-
-
-async def test_without_a_stack_it_says_so(state: State) -> None:
-    code, output, errors = await heliograph(state, "archive", "verify")
-    assert (code, output) == (1, "")
-    assert "no stack runs on" in errors
-
-
-async def test_a_wrong_option_is_named(state: State) -> None:
-    code, output, errors = await heliograph(state, "archive", "cost", "--ia", "soon")
-    assert code == 2
-    assert "soon" in output + errors

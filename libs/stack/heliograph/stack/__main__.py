@@ -5,7 +5,7 @@ import importlib.metadata
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -14,6 +14,7 @@ from heliograph.stack import options as stack_options
 from heliograph.stack.commands import installed
 from heliograph.stack.commands.interrupt import until_interrupted
 from heliograph.stack.commands.once import once as replay_once
+from heliograph.stack.commands.one_signal import show_signal, verify_signal
 from heliograph.stack.commands.signals import parse_since
 from heliograph.stack.commands.signals import tail as tail_signals
 from heliograph.stack.commands.status import status as print_status
@@ -32,7 +33,9 @@ app = App(
     version=lambda: importlib.metadata.version(DISTRIBUTION),
 )
 installed.register(app)
-signals_app = App(name="signals", help="Signals on the command line.")
+signals_app = App(name="signals", help="Signals: as they come, or one of them with its votes and its proof.")
+signals_app.command(show_signal, name="show")
+signals_app.command(verify_signal, name="verify")
 app.command(signals_app)
 
 StateFolder = Annotated[Path | None, Parameter(name="--state", help="State folder. Default: .heliograph")]
@@ -107,6 +110,17 @@ def tail(
     )
     asyncio.run(until_interrupted(work))
     return 0
+
+
+@app.command
+def completion(shell: Literal["bash", "zsh", "fish"]) -> None:
+    """Print the shell's completion of this command, e.g. for `eval "$(heliograph completion bash)"`.
+
+    Args:
+        shell: bash, zsh (into a file `_heliograph` of `fpath`), or fish (into
+            `~/.config/fish/completions/heliograph.fish`).
+    """
+    sys.stdout.write(app.generate_completion(prog_name="heliograph", shell=shell))
 
 
 @app.command

@@ -1,27 +1,17 @@
 """`heliograph archive`: asks the archiver of the running stack, which alone touches its stores."""
 
-import asyncio
-import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 from cyclopts import App, Parameter
 from rich.console import Console
 from rich.table import Table
 
 from heliograph.common.bus import Bus
-from heliograph.stack.commands.interrupt import until_interrupted
-from heliograph.stack.commands.status import CONNECT_WITHIN_S, running
-from heliograph.stack.errors import StackError
-from heliograph.stack.stack import connect
-from heliograph.stack.state import DEFAULT, State
+from heliograph.stack.commands.asking import Ask, answer, request
 
 WITHIN_S = 600.0
 """How long one answer may take: a verification reads every object."""
-FAILED = 1
-INTERRUPTED = 130
 
 app = App(name="archive", help="The archive of the running stack: one verified object a day and table.")
 
@@ -33,8 +23,6 @@ TableName = Annotated[
 First = Annotated[str | None, Parameter(name="--first", help="First day, YYYY-MM-DD.")]
 Last = Annotated[str | None, Parameter(name="--last", help="Last day, included. Default: as --first.")]
 Days = Annotated[int, Parameter(help="Days after which an object moves there.")]
-Ask = Callable[[Bus], Awaitable[Any]]
-Show = Callable[[Console, Any], None]
 
 
 @app.command
@@ -134,49 +122,8 @@ def cost(
     return answer(state, ask, _show_cost, as_json=json)
 
 
-def answer(
-    folder: Path | None,
-    ask: Ask,
-    show: Show,
-    *,
-    as_json: bool,
-    failed: Callable[[Any], bool] = lambda _: False,
-) -> int:
-    """Ask the running stack and print what it says; the exit code.
-
-    Raises:
-        InputError: the archiver refuses the request.
-        StackError: no stack runs there, or its NATS does not answer.
-        UnavailableError: the archiver or its stores do not answer.
-    """
-    said: list[Any] = []
-    if asyncio.run(until_interrupted(_asked(State(folder or DEFAULT), ask, said))):
-        return INTERRUPTED
-    if as_json:
-        sys.stdout.write(msgspec.json.encode(said[0]).decode() + "\n")
-    else:
-        show(Console(), said[0])
-    return FAILED if failed(said[0]) else 0
-
-
-async def _asked(state: State, ask: Ask, said: list[Any]) -> None:
-    run = running(state)
-    try:
-        async with asyncio.timeout(CONNECT_WITHIN_S):
-            bus = await connect(state, run.urls["nats"], int(run.settings["shards"]))
-    except TimeoutError:
-        raise StackError(f"{run.urls['nats']} does not answer within {CONNECT_WITHIN_S:.0f} s") from None
-    try:
-        said.append(await ask(bus))
-    finally:
-        await bus.close()
-
-
 def _ask(subject: str, **body: Any) -> Ask:
-    async def ask(bus: Bus) -> Any:
-        return await bus.request(f"query.archiver.{subject}", body, timeout=WITHIN_S)
-
-    return ask
+    return request(f"query.archiver.{subject}", body, WITHIN_S)
 
 
 def _all_days(body: dict[str, str]) -> Ask:

@@ -5,10 +5,24 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from heliograph.common.bus import Bus
-from heliograph.stack.commands.status import CONNECT_WITHIN_S, running
 from heliograph.stack.errors import StackError
+from heliograph.stack.leftovers import alive
 from heliograph.stack.stack import connect
-from heliograph.stack.state import State
+from heliograph.stack.state import Run, State
+
+CONNECT_WITHIN_S = 5.0
+
+
+def running(state: State) -> Run:
+    """The stack that runs on a state folder.
+
+    Raises:
+        StackError: none does.
+    """
+    run = state.run()
+    if run is None or alive(run.supervisor) is None:
+        raise StackError(f"no stack runs on {state.folder}; start one with `heliograph up`")
+    return run
 
 
 @asynccontextmanager

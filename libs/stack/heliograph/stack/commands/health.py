@@ -12,8 +12,7 @@ from rich.console import Console
 
 from heliograph.common.errors import HeliographError, InputError
 from heliograph.stack import health as checks
-from heliograph.stack.commands.connection import connected
-from heliograph.stack.commands.status import running
+from heliograph.stack.commands.connection import connected, running
 from heliograph.stack.health import Check
 from heliograph.stack.state import DEFAULT, State
 

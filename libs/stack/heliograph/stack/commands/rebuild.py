@@ -7,8 +7,7 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
-from heliograph.common.bus import Bus
-from heliograph.stack.commands.archive import answer
+from heliograph.stack.commands.asking import answer, request
 
 WITHIN_S = 3600.0
 
@@ -25,10 +24,7 @@ def rebuild(
     ] = None,
 ) -> int:
     """Bring back into ClickHouse whatever it lacks of the archive and of the streams."""
-
-    async def ask(bus: Bus) -> Any:
-        return await bus.request("query.archiver.rebuild", {"reset": reset}, timeout=WITHIN_S)
-
+    ask = request("query.archiver.rebuild", {"reset": reset}, WITHIN_S)
     return answer(state, ask, _show, as_json=json)
 
 

@@ -16,8 +16,7 @@ from heliograph.common.clock import NANOSECONDS
 from heliograph.common.errors import InputError
 from heliograph.common.events import Signal, encode
 from heliograph.common.permissions import SUBSCRIBER
-from heliograph.stack.commands.connection import connected
-from heliograph.stack.commands.status import running
+from heliograph.stack.commands.connection import connected, running
 from heliograph.stack.state import State
 
 STREAM = "SIGNAL"

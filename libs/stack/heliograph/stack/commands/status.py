@@ -1,6 +1,5 @@
 """`heliograph status`: what runs on a state folder, and how it is."""
 
-import asyncio
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,27 +9,12 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from heliograph.stack.errors import StackError
+from heliograph.stack.commands.connection import connected, running
 from heliograph.stack.figures import Figures, Replica, look
 from heliograph.stack.leftovers import alive
 from heliograph.stack.progress import cells
 from heliograph.stack.services import member_of
-from heliograph.stack.stack import connect
 from heliograph.stack.state import NATS_USERS, Run, State
-
-CONNECT_WITHIN_S = 5.0
-
-
-def running(state: State) -> Run:
-    """The stack that runs on a state folder.
-
-    Raises:
-        StackError: none does.
-    """
-    run = state.run()
-    if run is None or alive(run.supervisor) is None:
-        raise StackError(f"no stack runs on {state.folder}; start one with `heliograph up`")
-    return run
 
 
 async def status(state: State, *, as_json: bool) -> bool:
@@ -42,15 +26,8 @@ async def status(state: State, *, as_json: bool) -> bool:
     run = running(state)
     shards = int(run.settings["shards"])
     services = sum(process.kind == "service" for process in run.processes)
-    try:
-        async with asyncio.timeout(CONNECT_WITHIN_S):
-            bus = await connect(state, run.urls["nats"], shards)
-    except TimeoutError:
-        raise StackError(f"{run.urls['nats']} does not answer within {CONNECT_WITHIN_S:.0f} s") from None
-    try:
+    async with connected(state) as bus:
         figures = await look(bus, shards, services)
-    finally:
-        await bus.close()
     if as_json:
         sys.stdout.write(msgspec.json.encode(_plain(run, figures)).decode() + "\n")
     else:
