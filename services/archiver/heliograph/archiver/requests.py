@@ -42,6 +42,20 @@ class Request:
             raise InputError(f"{field}: {value!r}, expected a text of 1 to {TEXT_MOST} characters")
         return value
 
+    def texts(self, field: str, most: int) -> list[str]:
+        """A list of texts.
+
+        Raises:
+            InputError: it is not one, or has more than `most`, or one is too long.
+        """
+        value = self._fields.get(field)
+        good = isinstance(value, list) and len(value) <= most
+        if not good or not all(isinstance(each, str) and 0 < len(each) <= TEXT_MOST for each in value or []):
+            raise InputError(
+                f"{field}: {str(value)[:TEXT_MOST]}, expected at most {most} texts of 1 to {TEXT_MOST}"
+            )
+        return list(value or [])
+
     def integer(self, field: str, default: int, *, least: int, most: int) -> int:
         """A whole number.
 

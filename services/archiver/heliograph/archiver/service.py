@@ -16,6 +16,7 @@ from heliograph.archiver.archive.archive import Archive, Summary
 from heliograph.archiver.archive.stores import open_store
 from heliograph.archiver.archive_requests import ArchiveRequests
 from heliograph.archiver.clickhouse import ClickHouse
+from heliograph.archiver.closes import closes
 from heliograph.archiver.processor import SOURCES, ArchiveProcessor
 from heliograph.archiver.rebuild import Rebuilt, rebuild
 from heliograph.archiver.requests import Request
@@ -151,6 +152,7 @@ class ArchiverService:
             "counts": lambda _: queries.counts(db),
             "trace": lambda request: queries.trace(db, request),
             "bars": lambda request: queries.bars(db, request),
+            "closes": lambda request: closes(db, request),
             "edges": lambda _: queries.edges(db),
             **{name: partial(dashboard.ask, db, name) for name in dashboard.QUESTIONS},
             "versions": lambda _: queries.versions(db),

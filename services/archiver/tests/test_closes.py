@@ -1,0 +1,25 @@
+"""The newest closes, in the real engine."""
+
+from typing import Any
+
+import pytest
+
+from heliograph.archiver.clickhouse import ClickHouse
+from heliograph.archiver.closes import closes
+from heliograph.archiver.requests import Request
+from heliograph.archiver.rows import event_rows
+from heliograph.common.errors import InputError
+
+
+async def test_the_newest_close_of_each_symbol(db: ClickHouse, events: Any) -> None:
+    await db.insert("bars", event_rows("bars", [events.bars(day, ("AAPL", "BRK.B")) for day in range(3)]))
+    again = events.bars(2, ("AAPL",), close=[110.0])
+    await db.insert("bars", event_rows("bars", [again]))
+    found = await closes(db, Request({"symbols": ["AAPL", "BRK.B", "NONE"]}))
+    assert found["closes"]["BRK.B"] == {"close": 104.0, "ts": events.start + 2 * events.day_ns}
+    assert set(found["closes"]) == {"AAPL", "BRK.B"}
+    assert found["closes"]["AAPL"]["ts"] == events.start + 2 * events.day_ns
+    assert await closes(db, Request({"symbols": []})) == {"closes": {}}
+    for wrong in ("AAPL", [1], [""], ["A"] * 501, None):
+        with pytest.raises(InputError, match="symbols"):
+            await closes(db, Request({"symbols": wrong}))
