@@ -32,8 +32,9 @@ def test_credentials_are_made_once_and_private(state: State) -> None:
     assert users == [State(state.folder).nats_user(name) for name in USERS]
     modes = {stat.S_IMODE(path.stat().st_mode) for path in (state.folder / "nats-users").iterdir()}
     assert modes == {0o600}
-    passwords = {first.postgres_password, first.redis_password, *(user.password for user in users)}
-    assert len(passwords) == 2 + len(USERS)
+    passwords = {first.postgres_password, first.redis_password, first.tracker_password, first.reader_password}
+    passwords |= {*(user.password for user in users)}
+    assert len(passwords) == 4 + len(USERS)
     assert min(map(len, passwords)) >= 32
 
 

@@ -13,7 +13,7 @@ from heliograph.common.clock import SYSTEM_CLOCK
 from heliograph.common.config import Settings
 from heliograph.common.events import BarBatch, Reason, Signal
 from heliograph.common.service import Context, Delivery
-from heliograph.tracker import refusals
+from heliograph.tracker import refusals, roles
 from heliograph.tracker.database import Database
 from heliograph.tracker.service import TrackerService
 from heliograph.tracker.settings import TrackerSettings
@@ -98,6 +98,28 @@ async def test_its_role_may_not_change_the_record(
     await database.close()
     with psycopg.connect(role_url) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute(statement.encode())
+
+
+async def test_the_role_for_questions_reads_every_table_and_changes_none(
+    limited: TrackerSettings, role_url: str, empty_database: str
+) -> None:
+    reader = sql.Identifier(roles.READER)
+    with psycopg.connect(empty_database, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(reader))
+    try:
+        database = Database(role_url, owner_url=limited.postgres_owner_url, size=1, overflow=1)
+        await database.open()
+        await database.close()
+        with psycopg.connect(role_url.replace(ROLE, roles.READER), autocommit=True) as connection:
+            assert connection.execute("SELECT count(*) FROM signals").fetchone() == (0,)
+            assert connection.execute("SELECT count(*) FROM ledger").fetchone() == (0,)
+            for statement in ("INSERT INTO unfinished VALUES ('a', 1, 1, 1)", "DELETE FROM unfinished"):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    connection.execute(statement.encode())
+    finally:
+        with psycopg.connect(empty_database, autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP OWNED BY {}").format(reader))
+            connection.execute(sql.SQL("DROP ROLE {}").format(reader))
 
 
 async def test_a_change_that_gets_past_the_rights_is_still_recorded(

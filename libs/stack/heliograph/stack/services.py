@@ -10,6 +10,8 @@ from heliograph.stack.process import Command
 from heliograph.stack.state import State
 
 SERVICES = ("fetcher", "consensus", "reasoning", "tracker", "archiver", "gateway")
+RECORD = ("POSTGRES_URL", "POSTGRES_OWNER_URL")
+"""What the tracker alone is told."""
 HISTORY_DAYS = 120
 """A paced replay begins with so many days at once, as a live provider does: indicators need a past."""
 LEAN = {
@@ -54,7 +56,7 @@ def commands(
             name=process_name(name, replica),
             program=[sys.executable, "-m", f"heliograph.{name}"],
             environment={
-                **shared,
+                **{key: value for key, value in shared.items() if name == "tracker" or key not in RECORD},
                 **credentials_of(state.nats_user(name)),
                 # The same after a restart, so that a process takes its own shards back at once.
                 "HELIOGRAPH_MEMBER": member_of(process_name(name, replica)),

@@ -18,11 +18,16 @@ T = TypeVar("T")
 
 
 class Credentials(msgspec.Struct, frozen=True, kw_only=True):
-    """Made once for each state folder, never printed."""
+    """Made once for each state folder, never printed.
+
+    `postgres_user` owns the tables; the tracker works under a role of its own, and a third one only reads.
+    """
 
     postgres_user: str
     postgres_password: str
     redis_password: str
+    tracker_password: str = ""
+    reader_password: str = ""
 
 
 class NatsUser(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,6 +130,9 @@ class State:
                 postgres_password=secrets.token_urlsafe(24),
                 redis_password=secrets.token_urlsafe(24),
             )
+        if not found.tracker_password:
+            roles = {f"{role}_password": secrets.token_urlsafe(24) for role in ("tracker", "reader")}
+            found = msgspec.structs.replace(found, **roles)
             self._write(CREDENTIALS, found)
         return found
 

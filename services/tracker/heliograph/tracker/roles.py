@@ -6,6 +6,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 CHANGED = {"shard_leases": "UPDATE", "unfinished": "DELETE"}
 """The tables that are no record, and what besides INSERT and SELECT is done to them."""
+READER = "heliograph_reader"
+"""A role for questions by hand. Where it exists it may read every table, and nothing else."""
 
 
 def grant(owner_url: str, url: str) -> None:
@@ -32,3 +34,10 @@ def grant(owner_url: str, url: str) -> None:
             connection.execute(
                 sql.SQL("GRANT {} ON {} TO {}").format(sql.SQL(privilege), sql.Identifier(table), role)
             )
+        if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (READER,)).fetchone() is not None:
+            for statement in (
+                "GRANT USAGE ON SCHEMA {schema} TO {reader}",
+                "GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {reader}",
+                "ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT ON TABLES TO {reader}",
+            ):
+                connection.execute(sql.SQL(statement).format(schema=schema, reader=sql.Identifier(READER)))

