@@ -93,12 +93,11 @@ def test_the_example_is_a_package_that_registers_itself(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("horoscope", "'horoscope', expected some of trend, technical, swing, sentiment, research, models"),
+        ("horoscope", "'horoscope', expected some of trend, technical, swing, pattern, sentiment, research"),
         ("nowhere_at_all:SOURCE", "'nowhere_at_all:SOURCE' cannot be loaded"),
         ("json:nothing", "'json:nothing' cannot be loaded"),
         ("json:dumps", "'json:dumps' is a function, expected CheapSource or DearSource"),
         ("trend", "trend twice"),
-        ("pattern", "'pattern', expected some of"),
     ],
 )
 def test_wrong_names(name: str, message: str) -> None:

@@ -23,6 +23,7 @@ from heliograph.lab.period import Period
 from heliograph.lab.problems import Problem, problems_of
 from heliograph.lab.strategy import Strategy
 from heliograph.lab.trades import Names, Trades, in_order, layout, trades_of
+from heliograph.lab.votes import check_sources, read_votes
 from heliograph.tracker.closing import Costs
 
 
@@ -35,6 +36,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         period: signals of it are counted; bars before it warm the engine up, bars after it are not read.
         costs: of a round trip.
         shards: as the live path would have; no figure depends on it.
+        votes: folder of recorded votes of sources from outside; without it those sources are silent.
         live: batch by batch through the objects that the services run, rather than by columns; slower, and
             the figures are the same.
     """
@@ -44,6 +46,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     period: Period = Period()
     costs: Costs = Costs()
     shards: int = DEFAULT_SHARDS
+    votes: Path | None = None
     live: bool = False
 
 
@@ -110,6 +113,8 @@ def run(
         InputError: the data are wrong, or no bar lies in the period.
     """
     folder = Folder(job.folder)
+    if job.votes is not None:
+        check_sources(read_votes(job.votes), job.strategy.keys)
     total = len(folder.symbols)
     done = 0
     parts: list[Part] = []
@@ -164,16 +169,17 @@ def decided(
     """All signals of some symbols with their outcomes, and the strategy of each.
 
     With a benchmark a symbol's votes also rest on the benchmark's bars, where both are in one shard: then the
-    benchmark is read with them. That, plug-ins, sources from outside (silent here, as in any replay without
-    their votes) and a challenger run batch by batch.
+    benchmark is read with them. That, plug-ins, sources from outside (silent without recorded votes), known
+    events and a challenger run batch by batch.
     """
     strategy = job.strategy
-    if strategy.by_columns and not job.live:
+    if strategy.by_columns and not job.live and job.votes is None:
         trades = run_columnar(bars, strategy, job.costs)
         return trades, np.full(len(trades), strategy.name)
     if strategy.benchmark and strategy.benchmark not in symbols:
         replay = folder.replay([*symbols, strategy.benchmark], job.shards, job.period.end)
-    signals, outcomes = run_live(replay, job.shards, strategy, job.costs)
+    recorded = read_votes(job.votes) if job.votes is not None else None
+    signals, outcomes = run_live(replay, job.shards, strategy, job.costs, recorded)
     mine = set(symbols)
     own = in_order([signal for signal in signals if signal.symbol in mine])
     return trades_of(own, outcomes, bars, strategy.keys), np.array([s.strategy for s in own], np.str_)

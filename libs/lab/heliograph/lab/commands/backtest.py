@@ -34,6 +34,10 @@ def backtest(
     json: Json = False,
     chunk: Chunk = CHUNK,
     workers: Workers = 1,
+    votes: Annotated[
+        Path | None,
+        Parameter(help="Folder of Parquet files with recorded votes of sources from outside, as archived."),
+    ] = None,
     live: Annotated[
         bool, Parameter(negative="", help="Batch by batch as the services do: slower, the same figures.")
     ] = False,
@@ -43,7 +47,13 @@ def backtest(
     The ids of the signals are those of `heliograph up --once` on the same folder.
     """
     check_sizes(chunk, workers)
-    job = Job(folder=folder, strategy=chosen_strategy(weights), period=period_of(from_, to), live=live)
+    job = Job(
+        folder=folder,
+        strategy=chosen_strategy(weights),
+        period=period_of(from_, to),
+        votes=votes,
+        live=live,
+    )
     with progress("backtest", "symbols") as report:
         result = run(job, chunk=chunk, workers=workers, report=report)
     summary = summarise(job, result)
