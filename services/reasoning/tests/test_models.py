@@ -171,7 +171,7 @@ async def test_a_first_that_hangs_is_soon_left_alone(server: ModelServer, make: 
     for _ in range(7):
         assert (await answered(models)).provider == "deepseek"
         # The loser learns only after the answer that it was given up.
-        await models._ordered.close()
+        await models.ordered.close()
     assert models.calls[0].breaker.state(time.monotonic()) == "open"
     assert len([call for call in server.calls if call.provider == "glm"]) == 5
 

@@ -139,6 +139,7 @@ def permissions(user: str, shards: int) -> Permissions:
     publish += [f"{inbox(asker)}.>" for asker in askers(user)]
     for stream in MADE:
         publish += [f"$JS.API.STREAM.INFO.{stream}", f"$JS.API.STREAM.CREATE.{stream}"]
+    publish += [f"$JS.API.STREAM.DELETE.{stream.name}" for stream in STREAMS if stream.passing]
     for stream in role.looks:
         publish += [f"$JS.API.DIRECT.GET.{stream}", f"$JS.API.CONSUMER.LIST.{stream}"]
     publish += _keys(user, role)

@@ -1,7 +1,6 @@
 """Subjects and streams: the addresses of every event."""
 
 import re
-from typing import Literal
 from urllib.parse import unquote
 
 import msgspec
@@ -9,6 +8,8 @@ import msgspec
 from heliograph.common.errors import InputError
 
 DAY_S = 86_400
+REQUESTS_KEPT_S = 3_600
+"""So old no request of live data is ever found: an older one is of a replay."""
 MAX_SYMBOL_BYTES = 64
 _UNSAFE = re.compile(r"[.*>%\s]")
 
@@ -97,17 +98,22 @@ def spans(service: str) -> str:
 
 
 class Stream(msgspec.Struct, frozen=True, kw_only=True):
-    """A JetStream stream: its subjects and how long it keeps them."""
+    """A JetStream stream: its subjects and how long it keeps them.
+
+    Attributes:
+        passing: what it holds is of no worth a moment later, so that it is deleted and made again where it
+            was made with another retention, which cannot be changed.
+    """
 
     name: str
     subjects: tuple[str, ...]
     max_age_s: float
-    retention: Literal["limits", "workqueue"] = "limits"
+    passing: bool = False
 
 
 STREAMS: tuple[Stream, ...] = (
     Stream(name="INPUT", subjects=("input.bars.*", "input.votes.*", "input.tick.*"), max_age_s=45 * DAY_S),
-    Stream(name="REQUEST", subjects=("request.*",), max_age_s=DAY_S, retention="workqueue"),
+    Stream(name="REQUEST", subjects=("request.*",), max_age_s=REQUESTS_KEPT_S, passing=True),
     Stream(name="SIGNAL", subjects=("signal.*.*",), max_age_s=30 * DAY_S),
     Stream(name="REASON", subjects=("reason.*.*",), max_age_s=30 * DAY_S),
     Stream(name="OUTCOME", subjects=("outcome.*.*",), max_age_s=30 * DAY_S),

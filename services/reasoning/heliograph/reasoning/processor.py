@@ -1,7 +1,7 @@
 """Publishes the reason of each signal of one shard."""
 
 import contextlib
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -14,6 +14,11 @@ from heliograph.common.spend.usage import Usage, Use
 from heliograph.reasoning.cache import ExplanationCache
 from heliograph.reasoning.engine import Explainer, cache_key, reason_of
 from heliograph.reasoning.facts import facts_of
+
+if TYPE_CHECKING:
+    from heliograph.reasoning.votes.service import ShardVotes, Votes
+
+REQUESTS = "requests"
 
 
 class Published(msgspec.Struct):
@@ -43,6 +48,7 @@ class ReasoningProcessor:
         published: Published,
         usage: Usage,
         by_model: ByModel | None = None,
+        votes: "Votes | None" = None,
     ) -> None:
         self._shard = shard
         self._bus = bus
@@ -52,16 +58,28 @@ class ReasoningProcessor:
         self._published = published
         self._usage = usage
         self._by_model = by_model
+        self._votes = votes
+        self._asked: ShardVotes | None = None
 
     async def open(self) -> None:
-        """Nothing to load."""
+        """Nothing to load; requests for votes are answered from now on.
 
-    async def handle(self, source: str, batch: list[Delivery]) -> None:  # noqa: ARG002 - there is but one source
-        """Explain each signal; returns when every reason is stored.
+        Raises:
+            UnavailableError: the server does not answer.
+        """
+        if self._votes is not None:
+            self._asked = await self._votes.open(self._shard)
+
+    async def handle(self, source: str, batch: list[Delivery]) -> None:
+        """Explain each signal; returns when every reason is stored. Requests are answered meanwhile.
 
         Raises:
             UnavailableError: not all are stored; handling the same signals again is safe.
         """
+        if source == REQUESTS:
+            if self._asked is not None:
+                self._asked.take(batch)
+            return
         signals: list[Signal] = [delivery.event for delivery in batch]
         reasons = await self._by_model.reasons(signals) if self._by_model else {}
         reasons |= await self._by_template([signal for signal in signals if signal.id not in reasons])
@@ -74,7 +92,9 @@ class ReasoningProcessor:
         self._usage.add(Use(signals=len(messages)))
 
     async def close(self) -> None:
-        """Nothing to hand over."""
+        """Nothing to hand over: whoever waits for a vote takes silence for an abstention."""
+        if self._votes is not None:
+            await self._votes.leave(self._shard)
 
     async def _by_template(self, signals: list[Signal]) -> dict[str, Reason]:
         facts = {cache_key(f): f for f in map(facts_of, signals)}

@@ -1,11 +1,11 @@
-"""Reasoning: explains each signal in two or three sentences, and lets a panel analyse companies."""
+"""Reasoning: explains each signal in two or three sentences, votes by models, has a panel judge companies."""
 
 from typing import TYPE_CHECKING, Any
 
 from redis.asyncio import Redis
 
 from heliograph.common.errors import InvariantError
-from heliograph.common.events import Signal
+from heliograph.common.events import Enrich, Signal
 from heliograph.common.service import Context, ShardProcessor, Source
 from heliograph.common.spend import shared
 from heliograph.common.spend.usage import Usage
@@ -13,25 +13,28 @@ from heliograph.reasoning.cache import ExplanationCache, connect
 from heliograph.reasoning.engine import Explainer
 from heliograph.reasoning.models.wanted import wanted
 from heliograph.reasoning.panel.service import PanelService
-from heliograph.reasoning.processor import Published, ReasoningProcessor
+from heliograph.reasoning.processor import REQUESTS, Published, ReasoningProcessor
 from heliograph.reasoning.settings import ReasoningSettings
 from heliograph.reasoning.spending import Spending
 
 if TYPE_CHECKING:
     from heliograph.reasoning.models.build import BuiltModels
     from heliograph.reasoning.narration.service import Narration
+    from heliograph.reasoning.votes.service import Votes
+
+
+SIGNALS = Source(name="signals", stream="SIGNAL", subject="signal.{shard}.>", event=Signal)
+REQUESTED = Source(name=REQUESTS, stream="REQUEST", subject="request.{shard}", event=Enrich)
 
 
 class ReasoningService:
-    """Reads SIGNAL and requests to analyse, writes REASON and ANALYSIS."""
+    """Reads SIGNAL, REQUEST and requests to analyse, writes REASON, ANALYSIS and votes."""
 
     name = "reasoning"
-    sources: tuple[Source, ...] = (
-        Source(name="signals", stream="SIGNAL", subject="signal.{shard}.>", event=Signal),
-    )
     sharded = True
 
     def __init__(self) -> None:
+        self.sources: tuple[Source, ...] = (SIGNALS,)
         self._context: Context | None = None
         self._cache: ExplanationCache | None = None
         self._explainer = Explainer()
@@ -40,6 +43,7 @@ class ReasoningService:
         self._usage: Usage | None = None
         self._models: BuiltModels | None = None
         self._narration: Narration | None = None
+        self._votes: Votes | None = None
         self._panel: PanelService | None = None
 
     async def start(self, context: Context) -> None:
@@ -68,10 +72,24 @@ class ReasoningService:
 
             self._models = attached(context, settings, self._usage)
             self._narration = Narration(settings, self._models, self._usage, context.clock)
+            await self._start_votes(context, settings, self._models, self._usage)
         redis = connect(settings.redis_url)
         self._panel = PanelService(settings, context.bus, context.clock, self._models, redis, self._usage)
         await self._panel.start()
         await Spending(self._usage, self._models).register(context.bus)
+
+    async def _start_votes(
+        self, context: Context, settings: ReasoningSettings, models: "BuiltModels", usage: Usage
+    ) -> None:
+        """Answer requests for votes, where the settings name a source of them."""
+        if not settings.vote_sources:
+            return
+        from heliograph.reasoning.votes.attached import attached  # noqa: PLC0415 - as above
+
+        self._votes = attached(context, settings, models, usage)
+        self._votes.start()
+        # A request is worth answering for seconds only, a signal's reason for as long as it lives.
+        self.sources = (REQUESTED, SIGNALS)
 
     def processor(self, shard: int) -> ShardProcessor:
         """A processor for one shard."""
@@ -85,6 +103,7 @@ class ReasoningService:
             self._published,
             usage,
             self._narration,
+            self._votes,
         )
 
     async def problems(self) -> dict[str, str]:
@@ -99,12 +118,15 @@ class ReasoningService:
         told["analyses"] = self._panel.answered if self._panel else 0
         if self._models is None or self._narration is None:
             return told
-        return told | {"models": self._models.status(), "narratives": self._narration.status()}
+        told |= {"models": self._models.status(), "narratives": self._narration.status()}
+        return told | ({"votes": self._votes.status()} if self._votes else {})
 
     async def stop(self) -> None:
         """Leave the panel, the models and Redis."""
         if self._panel is not None:
             await self._panel.stop()
+        if self._votes is not None:
+            await self._votes.close()
         if self._narration is not None:
             await self._narration.close()
         if self._models is not None:

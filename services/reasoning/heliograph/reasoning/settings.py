@@ -2,10 +2,12 @@
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AliasChoices, Field, field_validator
 
 from heliograph.common.config import from_env
 from heliograph.reasoning.panel.settings import PanelSettings
+
+VOTE_SOURCES = ("models", "research")
 
 
 class ReasoningSettings(PanelSettings):
@@ -25,6 +27,16 @@ class ReasoningSettings(PanelSettings):
     models_at_once: bool = Field(
         default=False, description="ask the first two providers together; doubles the cost"
     )
+    research_models: list[str] = Field(
+        ["sonar"],
+        description="providers that search the web, asked for the votes of `research` in their order",
+    )
+    vote_sources: tuple[str, ...] = Field(
+        (),
+        validation_alias=AliasChoices("HELIOGRAPH_VOTE_SOURCES", "vote_sources", "HELIOGRAPH_SOURCES"),
+        description="answers requests for votes of `models` and `research`, of those of both that are named; "
+        "HELIOGRAPH_SOURCES where not given",
+    )
     model_deadline_s: float = Field(10.0, gt=0, le=60, description="for an answer, all tries included")
     keys_folder: str = Field("", description="folder of mounted secrets, one file a key, e.g. GLM_API_KEY")
     keys_secret: str = Field("", description="name of a secret in AWS Secrets Manager: JSON, key → value")
@@ -34,3 +46,9 @@ class ReasoningSettings(PanelSettings):
     reason_strong: float = Field(
         80.0, ge=0, le=100, description="raw confidence over which a signal is clear without a model"
     )
+
+    @field_validator("vote_sources")
+    @classmethod
+    def _answered_here(cls, sources: tuple[str, ...]) -> tuple[str, ...]:
+        """The other sources of the platform are answered elsewhere."""
+        return tuple(source for source in VOTE_SOURCES if source in sources)

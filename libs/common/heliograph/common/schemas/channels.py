@@ -79,7 +79,7 @@ CHANNELS: tuple[Channel, ...] = (
         address="input.tick.{shard}",
         events=(Tick,),
         stream="INPUT",
-        writers=("fetcher",),
+        writers=("fetcher", "reasoning"),
         summary="The progress of event time, on which deadlines fall.",
     ),
     Channel(

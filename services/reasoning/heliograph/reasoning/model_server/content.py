@@ -28,7 +28,28 @@ def content(messages: list[dict[str, Any]], response_format: dict[str, Any] | No
     schema = asked_schema(messages, response_format)
     if schema is None:
         return chance.choice(SENTENCES)
-    return msgspec.json.encode(value_of(schema, chance)).decode()
+    return msgspec.json.encode(named(value_of(schema, chance), schema, messages, chance)).decode()
+
+
+def named(value: Any, schema: dict[str, Any], messages: list[dict[str, Any]], chance: random.Random) -> Any:
+    """A value whose lists of objects with a `symbol` have one for each symbol of the question."""
+    try:
+        asked = msgspec.json.decode(str(messages[-1].get("content", "")), type=_Asked).instruments
+    except msgspec.DecodeError:
+        return value
+    for name, inner in schema.get("properties", {}).items():
+        items = inner.get("items", {})
+        if "symbol" in items.get("properties", {}):
+            value[name] = [value_of(items, chance) | {"symbol": one.symbol} for one in asked]
+    return value
+
+
+class _Instrument(msgspec.Struct):
+    symbol: str
+
+
+class _Asked(msgspec.Struct):
+    instruments: list[_Instrument]
 
 
 def asked_schema(

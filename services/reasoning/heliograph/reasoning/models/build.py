@@ -16,6 +16,7 @@ from heliograph.reasoning.models.client import HttpClient
 from heliograph.reasoning.models.ordered import OrderedModels
 from heliograph.reasoning.models.port import Answer, Prompt, Refusal
 from heliograph.reasoning.models.provider import NANODOLLARS, providers
+from heliograph.reasoning.models.wanted import asked
 from heliograph.reasoning.settings import ReasoningSettings
 
 
@@ -23,19 +24,30 @@ class BuiltModels:
     """The models of a process with all that they hold open; `close` it at the end."""
 
     def __init__(
-        self, ordered: OrderedModels, client: HttpClient, spend: Spend, redis: Redis | None, clock: Clock
+        self,
+        ordered: OrderedModels,
+        research: OrderedModels | None,
+        client: HttpClient,
+        spend: Spend,
+        redis: Redis | None,
+        clock: Clock,
     ) -> None:
         self._clock = clock
-        self._ordered = ordered
-        self.calls = ordered.calls
-        """The providers in their order."""
+        self.ordered = ordered
+        self.research = research
+        """Those that search the web; None where nobody wants them."""
+        known = {
+            calls.provider.name: calls for calls in (*ordered.calls, *(research.calls if research else ()))
+        }
+        self.calls = list(known.values())
+        """The providers in their order, each once."""
         self._client = client
         self._redis = redis
         self.spend = spend
 
     async def ask(self, prompt: Prompt) -> Answer | Refusal:
         """The first successful answer, within the deadline; never raises for what a provider does."""
-        return await self._ordered.ask(prompt)
+        return await self.ordered.ask(prompt)
 
     def status(self) -> dict[str, object]:
         """Each provider: its breaker, its p95 in seconds, what is spent of today's budget in dollars."""
@@ -62,7 +74,9 @@ class BuiltModels:
 
     async def close(self) -> None:
         """Settle what is under way and close the connections."""
-        await self._ordered.close()
+        await self.ordered.close()
+        if self.research is not None:
+            await self.research.close()
         await self.spend.close()
         await self._client.close()
         if self._redis is not None:
@@ -82,14 +96,19 @@ def build(
     Raises:
         ConfigError: a provider is unknown or described wrongly, or `redis_url` is not one.
     """
-    found = providers(settings.models, settings.providers)
+    found = providers(asked(settings), settings.providers)
     redis = connect(settings.redis_url)
     spend, client = Spend(redis, clock, live), HttpClient(clock)
     folder = Path(settings.keys_folder) if settings.keys_folder else None
     keys = Keys(clock, environment, folder, settings.keys_secret)
     counts = usage or Usage(None, clock)
-    calls = [ProviderCalls(provider, client, spend, counts, keys, clock, alert) for provider in found]
-    ordered = OrderedModels(
-        calls, clock, deadline_s=settings.model_deadline_s, at_once=settings.models_at_once
-    )
-    return BuiltModels(ordered, client, spend, redis, clock)
+    calls = {p.name: ProviderCalls(p, client, spend, counts, keys, clock, alert) for p in found}
+
+    def ordered(names: list[str]) -> OrderedModels:
+        chosen = [calls[name] for name in names]
+        return OrderedModels(
+            chosen, clock, deadline_s=settings.model_deadline_s, at_once=settings.models_at_once
+        )
+
+    research = ordered(settings.research_models) if "research" in settings.vote_sources else None
+    return BuiltModels(ordered(settings.models), research, client, spend, redis, clock)
