@@ -55,12 +55,14 @@ class Delivery:
 
         Raises:
             ConfigError: a target is none.
+            UnavailableError: the server does not answer.
         """
         await self._notifier.check()
-        self._tasks = [
-            asyncio.create_task(self._keep_delivering(name), name=f"alerts to {name}")
-            for name in self._notifier.targets
-        ]
+        for name in self._notifier.targets:
+            # Its consumer is there before the watch begins: a new target misses nothing.
+            first = await self._subscribe(name)
+            task = asyncio.create_task(self._keep_delivering(name, first), name=f"alerts to {name}")
+            self._tasks.append(task)
 
     async def stop(self) -> None:
         """End; what was not delivered waits in the stream."""
@@ -68,17 +70,24 @@ class Delivery:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _keep_delivering(self, name: str) -> None:
+    async def _keep_delivering(self, name: str, first: JetStreamContext.PullSubscription) -> None:
+        subscription: JetStreamContext.PullSubscription | None = first
         while True:
             try:
-                subscription = await self._subscribe(name)
+                subscription = subscription or await self._subscribe(name)
                 while True:
                     await self._next(name, subscription)
             except (NatsError, OSError, TimeoutError, UnavailableError) as error:
                 await log.awarning("alerts wait", target=name, error=repr(error))
                 await asyncio.sleep(AWAY_S)
+                subscription = None
 
     async def _subscribe(self, name: str) -> JetStreamContext.PullSubscription:
+        """The target's consumer, made where it is not there.
+
+        Raises:
+            UnavailableError: the server does not answer.
+        """
         config = api.ConsumerConfig(
             durable_name=consumer_of(name),
             deliver_policy=api.DeliverPolicy.NEW,
@@ -88,9 +97,12 @@ class Delivery:
             max_ack_pending=1,
             inactive_threshold=FORGOTTEN_S,
         )
-        return await self._bus.js.pull_subscribe(
-            "alert.*", durable=config.durable_name, stream=STREAM, config=config
-        )
+        try:
+            return await self._bus.js.pull_subscribe(
+                "alert.*", durable=config.durable_name, stream=STREAM, config=config
+            )
+        except (NatsError, OSError, TimeoutError) as error:
+            raise UnavailableError(f"alerts to {name}: {error!r}") from error
 
     async def _next(self, name: str, subscription: JetStreamContext.PullSubscription) -> None:
         with contextlib.suppress(TimeoutError):

@@ -1,5 +1,7 @@
 """What the watch asks: members what they measure, the server what waits, the tracker how signals ended."""
 
+import asyncio
+
 import msgspec
 import structlog
 
@@ -34,12 +36,13 @@ async def members(bus: Bus, names: list[str], expected: int | None = None) -> li
 async def waiting(bus: Bus) -> list[Sample]:
     """What waits for each durable consumer, under the names that the NATS exporter uses."""
     found = []
-    for stream in WORKED_OFF:
-        try:
-            lag = await bus.lag(stream)
-        except UnavailableError as error:
-            await log.awarning("lag not known", stream=stream, error=str(error))
+    lags = await asyncio.gather(*(bus.lag(stream) for stream in WORKED_OFF), return_exceptions=True)
+    for stream, lag in zip(WORKED_OFF, lags, strict=True):
+        if isinstance(lag, UnavailableError):
+            await log.awarning("lag not known", stream=stream, error=str(lag))
             continue
+        if isinstance(lag, BaseException):
+            raise lag
         for name, messages in lag.items():
             labels = labels_of({"consumer_name": name, "stream_name": stream, "is_consumer_leader": "true"})
             found.append(Sample("jetstream_consumer_num_pending", labels, float(messages)))

@@ -1,9 +1,12 @@
 """Alerts as messages for people and machines, sent by Apprise; a secret never gets into a text or a log."""
 
+import asyncio
 import logging
 import re
+import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -39,6 +42,9 @@ class Notifier:
         Raises:
             ConfigError: a URL is none that Apprise knows, or names a secret that there is not.
         """
+        if not self._targets:
+            return
+        apprise = await asyncio.to_thread(_apprise)
         for name, target in self._targets.items():
             for secret in SECRET.findall(target.url):
                 if not await self._keys.known(secret):
@@ -46,7 +52,7 @@ class Notifier:
                         f"alert_targets.{name}.url: names the secret {secret}, expected it in the "
                         "environment, in keys_folder or in keys_secret"
                     )
-            if _apprise().Apprise.instantiate(await self._url(target)) is None:
+            if apprise.Apprise.instantiate(await self._url(target)) is None:
                 raise ConfigError(f"alert_targets.{name}.url: (not shown), expected {EXPECTED}")
 
     async def send(self, name: str, alert: Alert) -> None:
@@ -56,7 +62,7 @@ class Notifier:
             UnavailableError: it was not taken; the message says why, without any secret.
         """
         said: list[str] = []
-        apprise = _apprise()
+        apprise = await asyncio.to_thread(_apprise)
         sender = apprise.Apprise()
         sender.add(with_identity(await self._url(self._targets[name]), alert))
         result = await sender.async_notify(
@@ -125,14 +131,19 @@ def _time(ns: int) -> str:
     return f"{datetime.fromtimestamp(ns // NANOSECONDS, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
+@cache
 def _apprise() -> Any:
-    """Apprise, kept from writing a log of its own: in the finest of it are URLs with their secrets."""
-    # Its import takes as long as all the rest of the gateway's; only who has targets waits.
-    import apprise  # noqa: PLC0415
+    """Apprise with its services, kept from a log of its own: in the finest of it are URLs with their secrets.
 
+    Blocks for about a second at first, and takes memory: only who has targets needs it.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # one of its services imports an old module
+        import apprise  # noqa: PLC0415
+
+        apprise.Apprise.instantiate("json://127.0.0.1")
     logger = logging.getLogger("apprise")
     logger.propagate = False
-    if not logger.handlers:
-        logger.addHandler(logging.NullHandler())
+    logger.addHandler(logging.NullHandler())
     logger.setLevel(logging.WARNING)
     return apprise
