@@ -7,6 +7,7 @@ has the rows ready as Arrow. Both write the same rows into tables of the same DD
 # ruff: noqa: S608 - its statements are made of our own names and numbers
 import asyncio
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from benchmarks.figures import Figure, quantile, show
 
-from heliograph.archiver import dashboard, queries
+from heliograph.archiver import counting, dashboard, queries
 from heliograph.archiver.archive.archive import Archive
 from heliograph.archiver.archive.folder_store import FolderStore
 from heliograph.archiver.clickhouse import ClickHouse
@@ -36,6 +37,7 @@ MINUTES = 48
 ROUNDS = 3
 LONE_ROWS = 100
 QUESTION_BARS = (1_000_000, 10_000_000)
+"""Other sizes as arguments: `python -m benchmarks.clickhouse 1000000 10000000 100000000`."""
 QUESTION_ROUNDS = 5
 STEP = 500_000
 START_NS = 1_600_000_020 * 10**9
@@ -174,8 +176,8 @@ async def grow(db: ClickHouse, start: int, end: int) -> None:
         f"FROM {signals}"
     )
     await db.rows(
-        "INSERT INTO outcomes (symbol, ts, id, signal, action, result, pnl_net, r_multiple) "
-        f"SELECT {common} {time} {identity} id, if(n % 3 = 0, 'SELL', 'BUY'), "
+        "INSERT INTO outcomes (symbol, ts, id, signal, opened, action, result, pnl_net, r_multiple) "
+        f"SELECT {common} {time} {identity} id, ts, if(n % 3 = 0, 'SELL', 'BUY'), "
         f"if(n % 5 < 2, 'win', 'loss'), n % 7 - 3, 1 FROM {signals}"
     )
     await db.rows(
@@ -189,7 +191,7 @@ async def questions(db: ClickHouse) -> list[Figure]:
     for table in ("bars", "signals", "outcomes", "reasons", *(view.name for view in VIEWS)):
         await db.rows(f"TRUNCATE TABLE {table}")
     figures, start = [], 0
-    for size in QUESTION_BARS:
+    for size in [int(size) for size in sys.argv[1:]] or QUESTION_BARS:
         for step in range(start, size, STEP):
             await grow(db, step, min(step + STEP, size))
         start = size
@@ -197,7 +199,7 @@ async def questions(db: ClickHouse) -> list[Figure]:
             name: await median(partial(dashboard.ask, db, name, Request({}))) for name in dashboard.QUESTIONS
         }
         took["bars of a symbol"] = await median(partial(queries.bars, db, Request({"symbol": "S0042"})))
-        took["counts"] = await median(partial(queries.counts, db))
+        took["counts"] = await median(partial(counting.counts, db))
         slowest = max(took, key=lambda name: took[name])
         [(signals,)] = await db.rows("SELECT count() FROM signals")
         figures.append(
@@ -234,7 +236,7 @@ async def measure(folder: Path) -> list[Figure]:
         ours.append(await grouped(writer, turn))
         memory.append(memory_mb())
         beside.append(await bare(db, turn))
-    count = (await queries.counts(db))["bars"]
+    count = (await counting.counts(db))["bars"]
     assert count == ROUNDS * MINUTES * SHARDS * SYMBOLS_A_SHARD
     latencies = await lone(writer)
     rate, arrow = statistics.median(ours), statistics.median(beside)

@@ -166,6 +166,7 @@ class Postgres:
         credentials = self._state.credentials()
         self.engine = PostgresEngine(self._state, credentials, ports.choose({"port": 0})["port"])
         self.url = self.engine.environment["POSTGRES_URL"]
+        self.owner_url = self.engine.environment.get("POSTGRES_OWNER_URL", self.url)
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
@@ -203,7 +204,7 @@ class Tracker:
         self._log = self._path.open("ab")
         self._environment = os.environ | {
             "NATS_URL": settings.nats_url,
-            "POSTGRES_URL": postgres.url,
+            **postgres.engine.environment,
             "HELIOGRAPH_SHARDS": str(SHARDS),
             "HELIOGRAPH_HEARTBEAT_S": "0.1",
             "HELIOGRAPH_MEMBER_TTL_S": "1.0",
@@ -315,9 +316,9 @@ async def finished(url: str, expected: Expected) -> bool:
     return counts == (size, size, size, 0)
 
 
-async def check(url: str, bus: Bus, expected: Expected) -> None:
+async def check(postgres: Postgres, bus: Bus, expected: Expected) -> None:
     """The record is the expected one, verifies whole, and every outcome was published once."""
-    database = Database(url, size=1, overflow=1)
+    database = Database(postgres.owner_url, size=1, overflow=1)
     await database.open()
     for table, key, wanted in (
         ("signals", "id", expected.signals),
@@ -396,7 +397,7 @@ async def test_the_record_after_power_cuts_is_that_of_an_undisturbed_run(
         await eventually(lambda: begun(postgres.url), 60)
         group.create_task(disturb(tracker, postgres, random.Random(seed)))  # noqa: S311 - repeatable
     await eventually(lambda: finished(postgres.url, expected), 120)
-    await check(postgres.url, bus, expected)
+    await check(postgres, bus, expected)
 
 
 @pytest.mark.parametrize("disk", ["small"], indirect=True)
@@ -429,25 +430,28 @@ async def test_the_record_after_a_full_disk_is_that_of_an_undisturbed_run(
     await postgres.kill()
     await postgres.start()
     await eventually(lambda: finished(postgres.url, expected), 120)
-    await check(postgres.url, bus, expected)
+    await check(postgres, bus, expected)
 
 
 async def test_refusals_are_counted_exactly_over_power_cuts(postgres: Postgres) -> None:
     """A sequence that numbers are drawn from would go on further after a crash."""
-    database = Database(postgres.url, size=1, overflow=1)
+    database = Database(postgres.owner_url, size=1, overflow=1)
     await database.open()
     await database.close()
     for _ in range(3):
         for _ in range(2):
-            with psycopg.connect(postgres.url) as connection, pytest.raises(psycopg.errors.RestrictViolation):
+            with (
+                psycopg.connect(postgres.owner_url) as connection,
+                pytest.raises(psycopg.errors.RestrictViolation),
+            ):
                 connection.execute("DELETE FROM signals")
         # What was written last reaches the log with the next commit.
-        with psycopg.connect(postgres.url) as connection:
+        with psycopg.connect(postgres.owner_url) as connection:
             connection.execute("INSERT INTO shard_leases VALUES (1, 1, 1, 'x') ON CONFLICT DO NOTHING")
             connection.execute("UPDATE shard_leases SET epoch = epoch + 1")
         await postgres.kill()
         await postgres.start()
-    database = Database(postgres.url, size=1, overflow=1)
+    database = Database(postgres.owner_url, size=1, overflow=1)
     await database.open()
     found = await refusals.collect(database)
     assert [(r.ticket, r.operation, r.relation) for r in found] == [

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from heliograph.archiver import queries
+from heliograph.archiver import counting
 from heliograph.archiver.clickhouse import ClickHouse
 from heliograph.archiver.rows import event_rows
 from heliograph.archiver.schema import TABLES, Table
@@ -112,7 +112,7 @@ async def test_the_same_events_twice_count_once_and_come_back_whole(db: ClickHou
     for source, batch in made.items():
         for _ in range(2):
             await db.insert(source, event_rows(source, batch))
-    assert await queries.counts(db) == {
+    assert await counting.counts(db) == {
         "bars": 80,
         "signals": 3,
         "reasons": 3,
@@ -132,7 +132,7 @@ async def test_rows_are_in_the_table_when_the_insert_returns_even_for_years_of_m
 ) -> None:
     months = [events.bars(31 * n, ("AAPL",)) for n in range(200)]
     await db.insert("bars", event_rows("bars", months))
-    assert (await queries.counts(db))["bars"] == 200
+    assert (await counting.counts(db))["bars"] == 200
 
 
 async def test_the_store_is_there_after_closing_and_opening(open_clickhouse: Opener, events: Any) -> None:
@@ -143,7 +143,7 @@ async def test_the_store_is_there_after_closing_and_opening(open_clickhouse: Ope
     with pytest.raises(UnavailableError):
         await first.rows("SELECT 1")
     second = await open_clickhouse()
-    assert (await queries.counts(second))["bars"] == 2
+    assert (await counting.counts(second))["bars"] == 2
     assert second.version.startswith("26.")
 
 
@@ -156,7 +156,7 @@ async def test_poison_is_isolated_by_the_real_database(db: ClickHouse, events: A
         *(writer.write("signals", rows) for rows in [*batches[:3], bad, *batches[3:]]), return_exceptions=True
     )
     assert [type(r) for r in results] == [type(None)] * 3 + [PoisonError] + [type(None)] * 4
-    assert (await queries.counts(db))["signals"] == 7
+    assert (await counting.counts(db))["signals"] == 7
     assert await db.check() == ""
 
 
@@ -210,7 +210,7 @@ async def test_a_standby_waits_and_takes_over_when_the_holder_is_killed(
     os.kill(holder.pid, signal.SIGKILL)
     async with asyncio.timeout(10):
         await opening
-    assert await queries.counts(standby) == {t.name: 0 for t in TABLES}
+    assert await counting.counts(standby) == {t.name: 0 for t in TABLES}
     await standby.close()
 
 
@@ -225,7 +225,7 @@ async def test_kill_in_mid_insert_leaves_a_store_with_all_that_was_confirmed(
     rest, _ = await inserter.communicate()
     confirmed = max([confirmed, *(int(t) for t in rest.decode().split() if t.isdigit())])
     db = await open_clickhouse()
-    count = (await queries.counts(db))["bars"]
+    count = (await counting.counts(db))["bars"]
     assert count >= confirmed * 5000
     assert count <= (confirmed + 1) * 5000
     table = await db.arrow("SELECT close FROM bars FINAL")

@@ -118,6 +118,19 @@ async def test_spend_by_hour_and_provider(loaded: ClickHouse, made: Made, events
     assert sum(row["tokens_in"] for row in found) == sum(r.tokens_in for r in paid)
 
 
+async def test_spend_by_day_and_by_signal(loaded: ClickHouse, made: Made, events: Any) -> None:
+    paid = {r.signal: r for r in made[2] if r.provider == "glm"}
+    days = await asked(loaded, "spend_days", days=DAYS * 2)
+    assert {(row["provider"], row["model"]) for row in days} == {("glm", "template@1")}
+    assert len(days) == len({r.ts // events.day_ns for r in paid.values()})
+    assert sum(row["tokens_in"] for row in days) == sum(r.tokens_in for r in paid.values())
+    signals = await asked(loaded, "spend_signals", days=DAYS * 2)
+    assert {row["signal"]: (row["symbol"], row["calls"], row["cost"]) for row in signals} == {
+        signal: (reason.symbol, 1, 0.001) for signal, reason in paid.items()
+    }
+    assert len(await asked(loaded, "spend_signals", days=DAYS * 2, limit=2)) == 2
+
+
 async def test_reliability_of_the_sources(loaded: ClickHouse, made: Made) -> None:
     found = {row["source"]: row for row in await asked(loaded, "reliability", days=DAYS * 2)}
     results = {o.signal: o.result for o in made[1] if o.result != "expired"}
@@ -151,10 +164,12 @@ async def test_a_view_that_is_new_is_filled_from_what_was_there(
     db = await open_clickhouse()
     await insert(db, made, slice(None))
     before = [await asked(db, question) for question in dashboard.QUESTIONS]
+    await db.rows("CREATE TABLE signals_daily (day Date) ENGINE = MergeTree ORDER BY day")
     for view in VIEWS:
         await db.rows(f"DROP TABLE {view.name}_view")
         await db.rows(f"DROP TABLE {view.name}")
     await db.close()
     again = await open_clickhouse()
     assert [await asked(again, question) for question in dashboard.QUESTIONS] == before
+    assert await again.rows("SELECT count() FROM system.tables WHERE name = 'signals_daily'") == [(0,)]
     assert all(msgspec.json.encode(rows) for rows in before)

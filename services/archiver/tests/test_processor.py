@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from heliograph.archiver import queries
+from heliograph.archiver import counting
 from heliograph.archiver.clickhouse import ClickHouse
 from heliograph.archiver.processor import SOURCES, ArchiveProcessor
 from heliograph.archiver.writer import GroupCommit
@@ -68,7 +68,7 @@ async def publish(bus: Bus, subject: str, *published: Event, headers: dict[str, 
 
 def counted(db: ClickHouse, **expected: int) -> Callable[[], Awaitable[bool]]:
     async def check() -> bool:
-        found = await queries.counts(db)
+        found = await counting.counts(db)
         return {name: found[name] for name in expected} == expected
 
     return check

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from heliograph.archiver import queries
+from heliograph.archiver import counting, queries
 from heliograph.archiver.clickhouse import ClickHouse
 from heliograph.archiver.requests import Request
 from heliograph.archiver.rows import SpanBatch, event_rows, span_rows
@@ -26,7 +26,7 @@ async def test_counts_are_exact_while_duplicates_are_not_merged(db: ClickHouse, 
         "SELECT count(), sum(rows) FROM system.parts WHERE active AND table = 'bars'"
     )
     assert (parts, rows) == (3, 18)
-    assert await queries.counts(db) == {
+    assert await counting.counts(db) == {
         "bars": 6,
         "signals": 0,
         "reasons": 0,
@@ -34,6 +34,24 @@ async def test_counts_are_exact_while_duplicates_are_not_merged(db: ClickHouse, 
         "votes": 0,
         "spans": 2,
     }
+
+
+async def test_counts_follow_what_changes_a_month(db: ClickHouse, events: Any) -> None:
+    """A month is not counted again until its parts are others: by an insert, a merge, a deletion."""
+
+    async def bars() -> int:
+        return (await counting.counts(db))["bars"]
+
+    await db.insert("bars", event_rows("bars", [events.bars(day) for day in range(60)]))
+    assert [await bars(), await bars()] == [120, 120]
+    await db.insert("bars", event_rows("bars", [events.bars(day) for day in (59, 60)]))
+    assert await bars() == 122
+    await db.rows("OPTIMIZE TABLE bars FINAL")
+    assert await bars() == 122
+    await db.rows("DELETE FROM bars WHERE toYYYYMM(ts) = 202002")
+    assert await bars() == 2 * 32
+    await db.rows("TRUNCATE TABLE bars")
+    assert await bars() == 0
 
 
 async def test_a_trace_comes_back_as_it_travelled(db: ClickHouse, events: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from heliograph.archiver import queries, span_reader
+from heliograph.archiver import counting, span_reader
 from heliograph.archiver.clickhouse import ClickHouse
 from heliograph.archiver.span_reader import DURABLE, SpanReader
 from heliograph.archiver.writer import GroupCommit
@@ -60,7 +60,7 @@ async def test_spans_are_inserted_and_then_acknowledged(
     for number in range(20):
         await send(bus, body(events, 2 * number, 2 * number + 1), f"{number}")
     await eventually(lambda: all_acknowledged(bus))
-    assert (await queries.counts(db))["spans"] == 40
+    assert (await counting.counts(db))["spans"] == 40
     assert (reader.problem, reader.refused) == ("", 0)
 
 
@@ -73,7 +73,7 @@ async def test_what_is_no_span_is_counted_and_passed(
     for number, data in enumerate([b"", b"{", b"[]", b'{"spans":[{"trace_id":5}]}', far, body(events, 1)]):
         await send(bus, data, f"{number}")
     await eventually(lambda: all_acknowledged(bus))
-    assert (await queries.counts(db))["spans"] == 1
+    assert (await counting.counts(db))["spans"] == 1
     assert reader.refused == 5
 
 
@@ -98,7 +98,7 @@ async def test_a_store_that_is_away_is_told_and_loses_nothing(
     await eventually(told)
     away = False
     await eventually(lambda: all_acknowledged(bus))
-    assert (await queries.counts(db))["spans"] == 2
+    assert (await counting.counts(db))["spans"] == 2
 
     async def well() -> bool:
         return reader.problem == ""
@@ -126,7 +126,7 @@ async def test_it_goes_on_after_the_server_was_killed(
     await eventually(sent)
 
     async def inserted() -> bool:
-        return (await queries.counts(db))["spans"] == 2
+        return (await counting.counts(db))["spans"] == 2
 
     await eventually(inserted)
 
@@ -140,4 +140,4 @@ async def test_two_readers_share_the_spans(
     for number in range(50):
         await send(bus, body(events, number), f"{number}")
     await eventually(lambda: all_acknowledged(bus))
-    assert (await queries.counts(db))["spans"] == 50
+    assert (await counting.counts(db))["spans"] == 50

@@ -11,7 +11,7 @@ import structlog
 
 from heliograph.archiver import address
 from heliograph.archiver.folder_lock import FolderLock
-from heliograph.archiver.schema import TABLES, VIEWS, View
+from heliograph.archiver.schema import GONE, TABLES, VIEWS, View
 from heliograph.common import metrics
 from heliograph.common.errors import ConfigError, HeliographError, PoisonError, UnavailableError
 
@@ -178,6 +178,9 @@ class ClickHouse:
         for table in TABLES:
             for statement in table.ddl:
                 self._client.command(statement)
+        for name in GONE:
+            self._client.command(f"DROP VIEW IF EXISTS {name}_view")
+            self._client.command(f"DROP TABLE IF EXISTS {name}")
         for view in VIEWS:
             self._make(view)
         self.version = str(self._client.server_version)

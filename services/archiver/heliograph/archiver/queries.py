@@ -1,18 +1,16 @@
-"""What others may ask of ClickHouse: counts, traces, bars, trace edges. Times are UTC nanoseconds."""
+"""What others may ask of ClickHouse: traces, bars, trace edges. Times are UTC nanoseconds."""
 
 import json
 from typing import Any
 
 from heliograph.archiver.clickhouse import ClickHouse
 from heliograph.archiver.requests import Request
-from heliograph.archiver.schema import TABLES
 
 BARS_DEFAULT = 1000
 BARS_MOST = 20_000
 SPANS_MOST = 10_000
 END_OF_TIME = (1 << 63) - 1
 
-_COUNTS = "SELECT " + ", ".join(f"(SELECT count() FROM {t.name} FINAL)" for t in TABLES)  # noqa: S608 - our own names
 _INTERVAL = """
 SELECT interval FROM bars FINAL
 WHERE symbol = {symbol:String} AND toUnixTimestamp64Nano(ts) BETWEEN {from:Int64} AND {to:Int64}
@@ -37,16 +35,6 @@ JOIN (SELECT trace_id, span_id, service, name FROM spans FINAL) AS parent
     ON child.trace_id = parent.trace_id AND child.parent_id = parent.span_id
 GROUP BY ALL ORDER BY ALL
 """
-
-
-async def counts(db: ClickHouse) -> dict[str, int]:
-    """Rows of each table, each once.
-
-    Raises:
-        UnavailableError: ClickHouse is away.
-    """
-    [row] = await db.rows(_COUNTS)
-    return {table.name: int(count) for table, count in zip(TABLES, row, strict=True)}
 
 
 async def trace(db: ClickHouse, request: Request) -> dict[str, Any]:

@@ -217,8 +217,10 @@ EVENT_TABLES: tuple[Table, ...] = (BARS, SIGNALS, REASONS, OUTCOMES, VOTES)
 """What is archived as Parquet; spans live in ClickHouse alone."""
 TABLES: tuple[Table, ...] = (*EVENT_TABLES, SPANS)
 VIEWS: tuple[View, ...] = (
-    View(name="signals_daily", source="signals"),
-    View(name="outcomes_daily", source="outcomes"),
-    View(name="spend_hourly", source="reasons"),
-    View(name="signal_votes", source="signals"),
+    View(name="signal_days", source="signals"),
+    View(name="outcome_days", source="outcomes"),
+    View(name="spend", source="reasons"),
+    View(name="vote_days", source="signals"),
 )
+GONE = ("signals_daily", "outcomes_daily", "spend_hourly", "signal_votes")
+"""Views that others have replaced; a store that still has them loses them."""

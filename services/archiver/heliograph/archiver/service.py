@@ -11,7 +11,7 @@ import msgspec
 import pyarrow as pa
 import structlog
 
-from heliograph.archiver import dashboard, queries
+from heliograph.archiver import counting, dashboard, queries
 from heliograph.archiver.archive.archive import Archive, Summary
 from heliograph.archiver.archive.stores import open_store
 from heliograph.archiver.archive_requests import ArchiveRequests
@@ -119,7 +119,7 @@ class ArchiverService:
         if time.monotonic() >= self._counts_until:
             started = time.monotonic()
             with contextlib.suppress(HeliographError):
-                self._counts = await queries.counts(self._db)
+                self._counts = await counting.counts(self._db)
             took = time.monotonic() - started
             self._counts_until = time.monotonic() + max(COUNTS_KEPT_S, COUNTS_SHARE * took)
         return {
@@ -149,7 +149,7 @@ class ArchiverService:
 
     def _answers(self, db: ClickHouse) -> dict[str, Callable[[Request], Awaitable[Any]]]:
         return {
-            "counts": lambda _: queries.counts(db),
+            "counts": lambda _: counting.counts(db),
             "trace": lambda request: queries.trace(db, request),
             "bars": lambda request: queries.bars(db, request),
             "closes": lambda request: closes(db, request),
