@@ -35,8 +35,10 @@ async def test_the_page_and_all_it_names_are_served(client: httpx.AsyncClient) -
             continue
         seen[path] = (await client.get(path)).raise_for_status()
         if path.endswith(".js"):
-            for target in re.findall(r'from "([^"]+)"', seen[path].text):
+            for target in re.findall(r'(?:from |import\()"([^"]+)"', seen[path].text):
                 queue.append(str(httpx.URL(f"http://x{path}").join(target).path))
+            for styles in re.findall(r"styles: \[([^\]]+)\]", seen[path].text):
+                queue += [f"/static/css/{name}.css" for name in re.findall(r'"([^"]+)"', styles)]
         if path.endswith(".css"):
             queue += re.findall(r'url\("([^"]+)"\)', seen[path].text)
     types = {path.rsplit(".", 1)[1]: r.headers["content-type"] for path, r in seen.items()}

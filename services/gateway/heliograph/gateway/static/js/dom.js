@@ -18,6 +18,16 @@ export function el(tag, props = {}, ...children) {
   return node;
 }
 
+const SVG = "http://www.w3.org/2000/svg";
+
+/** Make an element of a drawing; its attributes are numbers and words, never markup. */
+export function draw(tag, attributes = {}, ...children) {
+  const node = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, String(value));
+  node.append(...children);
+  return node;
+}
+
 /** Set a node's text only where it differs: nothing is laid out again in vain. */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;

@@ -35,7 +35,7 @@ export function signed(value, decimals) {
 }
 
 /** A share of one as percent. */
-export const percent = (share, decimals = 0) => `${(100 * share).toFixed(decimals)} %`;
+export const percent = (share, decimals = 0) => `${(100 * share).toFixed(decimals)}\u00a0%`;
 
 /** A length of time, given in nanoseconds. */
 export function duration(ns) {
@@ -56,3 +56,15 @@ export function bytes(size) {
   const step = size > 0 ? Math.min(units.length - 1, Math.floor(Math.log2(size) / 10)) : 0;
   return `${(size / 1024 ** step).toFixed(step ? 1 : 0)} ${units[step]}`;
 }
+
+/** Dollars: cents where it is money, more digits where it is a fraction of a cent. */
+export function dollars(value) {
+  const decimals = value === 0 || Math.abs(value) >= 0.1 ? 2 : 5;
+  return `$${value.toLocaleString("en-GB", { minimumFractionDigits: decimals, maximumFractionDigits: decimals })}`;
+}
+
+/** A number that may not be known yet. */
+export const known = (value, write) => (value === null || value === undefined ? "–" : write(value));
+
+/** A date and a time of day in UTC. */
+export const moment = (ns) => `${date(ns)} ${clock(ns)}`;

@@ -1,22 +1,31 @@
 /** The live connection: frames as they come; a lost one is tried again, ever more slowly, for ever. */
 
+import { protocols } from "./token.js";
+
 const FIRST_WAIT_MS = 400;
 const LONGEST_WAIT_MS = 15_000;
 
 export class Live extends EventTarget {
-  #symbol = null;
+  #query;
   #socket = null;
   #timer = null;
   #tries = 0;
 
-  /** Listen to one symbol, or to all with null. */
-  connect(symbol = this.#symbol) {
-    this.#symbol = symbol;
-    this.#drop();
+  /** @param {object} query of /live, e.g. `{kinds: "verdict", run: "r1"}` */
+  constructor(query = {}) {
+    super();
+    this.#query = query;
+  }
+
+  /** Listen; to one symbol only when it is given, to all with null. */
+  connect(symbol = this.#query.symbol ?? null) {
+    this.#query = { ...this.#query, symbol };
+    this.close();
     this.#open();
   }
 
-  #drop() {
+  /** Listen no more. */
+  close() {
     clearTimeout(this.#timer);
     const socket = this.#socket;
     this.#socket = null;
@@ -26,8 +35,8 @@ export class Live extends EventTarget {
   #open() {
     const url = new URL("/live", location.href);
     url.protocol = url.protocol.replace("http", "ws");
-    if (this.#symbol) url.searchParams.set("symbol", this.#symbol);
-    const socket = new WebSocket(url);
+    for (const [key, value] of Object.entries(this.#query)) if (value) url.searchParams.set(key, value);
+    const socket = new WebSocket(url, protocols());
     this.#socket = socket;
     this.#tell("state", { state: "connecting", text: "Connecting" });
     socket.addEventListener("open", () => {

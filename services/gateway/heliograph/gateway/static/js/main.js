@@ -1,27 +1,31 @@
-/** The page: one live connection, one store, and the view that the address asks for. */
+/** The application: one live connection, one store, and the page that the address asks for. */
 
 import { api } from "./api.js";
 import { setText } from "./dom.js";
 import { Live } from "./live.js";
 import { Masthead } from "./masthead.js";
+import { Nav } from "./nav.js";
+import { Page, fault } from "./page.js";
+import { open, wanted } from "./routes.js";
 import { SignalStore } from "./store.js";
 import { installTheme } from "./theme.js";
-import { SignalView } from "./views/signal.js";
 import { SignalsView } from "./views/signals.js";
-import { SystemView } from "./views/system.js";
 
-const STATS_EVERY_MS = 2000;
+const STATS_EVERY_MS = 3000;
+const ALERTS_EVERY_MS = 15_000;
 const REFRESH_EVERY_MS = 2000;
 const ANNOUNCE_EVERY_MS = 6000;
 
 const view = document.getElementById("view");
 const masthead = new Masthead();
+const nav = new Nav();
 const store = new SignalStore();
-const live = new Live();
+const live = new Live({ kinds: "signal,reason,outcome,alert" });
 const signals = new SignalsView(store, live);
 let shown = null;
 let scroll = 0;
 let refreshTimer = null;
+let alertTimer = null;
 let announced = 0;
 let unsaid = 0;
 
@@ -43,17 +47,23 @@ function announce(fresh) {
   unsaid = 0;
 }
 
-live.addEventListener("state", ({ detail }) => masthead.link(detail));
-live.addEventListener("open", () => signals.refresh());
-live.addEventListener("frame", ({ detail }) => {
-  const { fresh, skipped } = store.apply(detail);
+function take(frame) {
+  const alerted = frame.some(({ type }) => type === "alert");
+  const { fresh, skipped } = store.apply(frame.filter(({ type }) => type !== "alert"));
   if (fresh.length) masthead.flash();
   if (skipped) refreshSoon();
   announce(fresh);
   signals.changed(fresh.length);
-  const record = shown?.id && store.get(shown.id);
-  if (record) shown.view.update(record);
-});
+  const record = shown?.name === "signal" && store.get(shown.argument);
+  if (record) shown.view?.update(record);
+  if (!alerted) return;
+  alerts();
+  if (shown?.name === "alerts") shown.view?.refresh();
+}
+
+live.addEventListener("state", ({ detail }) => masthead.link(detail));
+live.addEventListener("open", () => signals.refresh());
+live.addEventListener("frame", ({ detail }) => take(detail));
 
 async function stats() {
   if (!document.hidden) {
@@ -66,30 +76,56 @@ async function stats() {
   setTimeout(stats, STATS_EVERY_MS);
 }
 
-function route() {
-  const [, name = "", id = ""] = location.hash.split("/");
-  const from = shown;
-  if (from?.name === "signals") scroll = window.scrollY;
-  from?.view.close?.();
-  if (name === "signal" && id) {
-    const known = decodeURIComponent(id);
-    shown = { name, id: known, view: new SignalView(known, store.get(known)) };
-  } else if (name === "system") {
-    shown = { name, view: new SystemView() };
-  } else {
-    shown = { name: "signals", view: signals };
+async function alerts() {
+  clearTimeout(alertTimer);
+  try {
+    nav.alerts((await api.alerts({ state: "firing" })).alerts.length);
+  } catch {
+    // Their number stays as it was.
   }
-  masthead.view(shown.name);
-  document.title = { signal: "Signal", system: "System" }[shown.name]?.concat(" · Heliograph") ?? "Heliograph";
+  alertTimer = setTimeout(alerts, ALERTS_EVERY_MS);
+}
+
+function place(from) {
   view.replaceChildren(shown.view.node);
   window.scrollTo(0, shown.name === "signals" ? scroll : 0);
   if (!from) return;
   if (shown.name === "signals") {
     signals.render();
-    if (from.id) signals.focus(from.id);
+    if (from.name === "signal") signals.focus(from.argument);
   } else {
     shown.view.node.querySelector("h1")?.focus({ preventScroll: true });
   }
+}
+
+/** A page whose own files cannot be read says so, and how to try again. */
+function broken(title, error) {
+  const page = new Page(title, { everyMs: 0 });
+  page.body.replaceChildren(fault(error, route));
+  return page;
+}
+
+async function route() {
+  const { name, argument, page } = wanted(location.hash);
+  const from = shown;
+  if (from?.name === "signals") scroll = window.scrollY;
+  from?.view?.close?.();
+  const next = { name, argument, view: page ? null : signals };
+  shown = next;
+  nav.mark(page?.tab ?? name);
+  document.body.dataset.page = name;
+  document.title = page ? `${page.title} · Heliograph` : "Heliograph";
+  if (page) {
+    const made = await open(page, argument, { store, live }).catch((error) => broken(page.title, error));
+    if (shown !== next) {
+      made.close?.();
+      return;
+    }
+    next.view = made;
+  } else {
+    signals.only(argument);
+  }
+  place(from);
 }
 
 document.addEventListener("keydown", (event) => {
@@ -98,10 +134,11 @@ document.addEventListener("keydown", (event) => {
 window.addEventListener("hashchange", route);
 installTheme(document.getElementById("theme"), () => {
   signals.draw();
-  shown?.view.drawChart?.();
+  shown?.view?.redraw?.();
 });
 document.fonts.ready.then(() => signals.draw());
 
 route();
 live.connect();
 stats();
+alerts();

@@ -44,12 +44,4 @@ export class Masthead {
     if (still.matches || this.#lamp.getAnimations().length) return;
     this.#lamp.animate([{ opacity: 1 }, { opacity: 0.25 }, { opacity: 1 }], { duration: 420, easing: "ease-out" });
   }
-
-  /** Mark the view that is shown. */
-  view(name) {
-    for (const link of document.querySelectorAll(".tabs a")) {
-      if (link.dataset.view === name) link.setAttribute("aria-current", "page");
-      else link.removeAttribute("aria-current");
-    }
-  }
 }

@@ -78,7 +78,7 @@ export function voteTable(signal) {
       el("td", {}, vote.direction ? signed(contribution(vote), 3) : "0.000"),
     ),
   );
-  const heads = [["Source"], ["", "bar-cell"], ["Weight"], ["Conf."], ["Part"]];
+  const heads = [["Source"], ["Strength", "bar-cell"], ["Weight"], ["Conf."], ["Part"]];
   const head = heads.map(([name, kind]) => el("th", { scope: "col", class: kind ?? null }, name));
   const { sum, multiplier, capped } = addUp(signal);
   const factor = capped ? `capped at ${CAP}` : `× ${multiplier.toFixed(2)} (${signal.regime})`;

@@ -5,6 +5,8 @@ import { outcomeBadge, profit, side } from "../badges.js";
 import { drawChart, isWhole, spanOf } from "../chart.js";
 import { el, facts } from "../dom.js";
 import { clock, count, date, duration, percent, price, signed } from "../format.js";
+import { fault, panel, said } from "../page.js";
+import { verification } from "../verification.js";
 import { voteTable } from "../votes.js";
 import { waterfall } from "../waterfall.js";
 
@@ -14,31 +16,28 @@ const WAIT_MS = 3000;
 const MOST_BARS = 1000;
 
 const pause = () => new Promise((resolve) => setTimeout(resolve, WAIT_MS));
-const panel = (title, ...children) => {
-  const name = title.split(",")[0].toLowerCase();
-  return el("section", { class: `panel panel-body panel-${name}`, "aria-label": title }, el("h2", {}, title), ...children);
-};
-const said = (title, text) => el("p", { class: "notice" }, el("strong", {}, title), text);
 
-export class SignalView {
+export default class SignalView {
   #away = new AbortController();
   #id;
   #record = null;
   #bars = null;
   #removeChart = () => {};
 
-  constructor(id, known) {
+  constructor(id, { store }) {
+    const known = store.get(id);
     this.#id = id;
     this.node = el("section", { "aria-label": "Signal" });
     this.chart = el("div", { class: "chart" });
     this.chartPanel = el("section", { class: "panel", "aria-label": "Bars around the signal" }, this.chart, legend());
     this.trace = panel("Trace", said("Reading the trace", ""));
+    this.verified = panel("Verification", said("Reading the ledger", ""));
     this.side = el("div", { class: "signal-column" });
     this.head = el("header", { class: "signal-head" });
     this.node.append(
       el("a", { class: "crumb", href: "#/" }, "← All signals"),
       this.head,
-      el("div", { class: "signal-grid" }, el("div", { class: "signal-column" }, this.chartPanel, this.trace), this.side),
+      el("div", { class: "signal-grid" }, el("div", { class: "signal-column" }, this.chartPanel, this.trace, this.verified), this.side),
     );
     if (known) this.update(known);
     else this.head.append(el("h1", { tabindex: "-1" }, "Signal"));
@@ -56,10 +55,29 @@ export class SignalView {
       this.update(await api.signal(this.#id, this.#away.signal));
     } catch (error) {
       if (error.name === "AbortError") return;
-      if (!this.#record) this.node.append(said("This signal cannot be shown", error.message));
+      if (!this.#record) this.#refuse(error);
       return;
     }
-    await Promise.all([this.#loadBars(), this.#loadTrace()]);
+    await Promise.all([this.#loadBars(), this.#loadTrace(), this.#verify()]);
+  }
+
+  #refuse(error) {
+    const grid = this.node.querySelector(".signal-grid");
+    const again = () => {
+      told.replaceWith(grid);
+      this.#load();
+    };
+    const told = fault(error, again);
+    grid.replaceWith(told);
+  }
+
+  async #verify() {
+    const show = (...children) => this.verified.replaceChildren(el("h2", {}, "Verification"), ...children);
+    try {
+      show(await verification(this.#record, await api.verify(this.#id, this.#away.signal), () => this.#verify()));
+    } catch (error) {
+      if (error.name !== "AbortError") show(fault(error, () => this.#verify()));
+    }
   }
 
   /** The archive writes in batches, so what it does not hold yet is asked for again, for a minute at most. */
@@ -81,7 +99,7 @@ export class SignalView {
       const query = { symbol: record.symbol, interval: record.interval, limit: MOST_BARS, ...spanOf(record) };
       const held = this.#bars?.ts.length;
       this.#bars = await api.bars(query, this.#away.signal);
-      if (this.#bars.ts.length !== held) this.drawChart();
+      if (this.#bars.ts.length !== held) this.redraw();
       return isWhole(record, this.#bars);
     };
     return this.#persist(load, (text) => {
@@ -109,7 +127,7 @@ export class SignalView {
   }
 
   /** Draw the bars again, e.g. in other colours. */
-  drawChart() {
+  redraw() {
     this.#removeChart();
     this.#removeChart = () => {};
     if (!this.#bars?.ts.length) {
@@ -126,6 +144,7 @@ export class SignalView {
     const ended = Boolean(record.outcome) && !this.#record?.outcome;
     this.#record = record;
     const title = el("h1", { tabindex: "-1" }, record.symbol);
+    document.title = `${record.action} ${record.symbol} · Heliograph`;
     const refocus = document.activeElement === this.head.querySelector("h1");
     this.head.replaceChildren(
       title, side(record.action),

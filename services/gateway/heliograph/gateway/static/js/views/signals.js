@@ -4,6 +4,7 @@ import { api } from "../api.js";
 import { el, setText } from "../dom.js";
 import { count } from "../format.js";
 import { drawHeliogram } from "../heliogram.js";
+import { fault } from "../page.js";
 import { signalRow } from "./row.js";
 
 const PAGE = 100;
@@ -37,7 +38,7 @@ export class SignalsView {
 
   #build() {
     this.list = el("ol", { class: "list", "aria-label": "Signals, newest first" });
-    this.empty = el("p", { class: "notice" });
+    this.empty = el("div", { class: "notice" }, el("strong", {}, "Reading the signals"));
     this.canvas = el("canvas", { role: "img", "aria-label": "The newest signals" });
     this.pause = el("button", { class: "button", type: "button", "aria-pressed": "false", onclick: () => this.#toggle() }, "Pause");
     this.filter = el("input", {
@@ -72,10 +73,11 @@ export class SignalsView {
       if (read !== this.#reads) return;
       this.#store.load(signals);
       this.older.hidden = signals.length < PAGE;
-      this.#notice("Waiting for the first signal", "It shows here as soon as the bars give one.");
+      const title = this.#symbol ? `No signal of ${this.#symbol} yet` : "Waiting for the first signal";
+      this.#say(el("strong", {}, title), "It shows here as soon as the bars give one.");
     } catch (error) {
       if (read !== this.#reads) return;
-      this.#notice("The list cannot be read now", error.message);
+      this.#say(fault(error, () => this.#again()));
     }
     this.render();
   }
@@ -129,8 +131,13 @@ export class SignalsView {
     this.#rows.get(id)?.node.firstElementChild.focus({ preventScroll: false });
   }
 
-  #notice(title, text) {
-    this.empty.replaceChildren(el("strong", {}, title), text);
+  #say(...words) {
+    this.empty.replaceChildren(...words);
+  }
+
+  /** After a fault: the list and the live connection, which may have wanted the same token. */
+  #again() {
+    this.#live.connect();
   }
 
   #toggle() {
@@ -141,17 +148,25 @@ export class SignalsView {
     if (!this.#paused) this.render();
   }
 
+  /** Show one symbol only, as an address asks; without one, what the reader has chosen stays. */
+  only(symbol) {
+    if (!symbol || symbol === this.#symbol) return;
+    this.filter.value = symbol;
+    this.#choose(symbol);
+  }
+
   #filterSoon() {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
-      const symbol = this.filter.value.trim().toUpperCase();
-      if (symbol === this.#symbol) return;
-      this.#symbol = symbol;
-      this.#store.clear();
-      this.#notice(symbol ? `No signal of ${symbol} yet` : "Reading the signals", "");
-      this.render();
-      this.#live.connect(symbol || null);
-    }, FILTER_WAIT_MS);
+    this.#timer = setTimeout(() => this.#choose(this.filter.value.trim().toUpperCase()), FILTER_WAIT_MS);
+  }
+
+  #choose(symbol) {
+    if (symbol === this.#symbol) return;
+    this.#symbol = symbol;
+    this.#store.clear();
+    this.#say(el("strong", {}, "Reading the signals"));
+    this.render();
+    this.#live.connect(symbol || null);
   }
 
   /** Older signals: those that come after the last of the list. */
