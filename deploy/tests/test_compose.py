@@ -7,10 +7,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import nats_users
 import pytest
 import yaml
 
 from heliograph.common.config import Settings
+from heliograph.common.permissions import USERS
+from heliograph.common.shards import DEFAULT_SHARDS
+from heliograph.stack.engines.postgres import READER, TRACKER
 
 WITHOUT_HEALTH_CHECK = {"otel-collector": "its image holds no client that could ask"}
 OWNERS = {
@@ -172,9 +176,31 @@ def test_collector_pipelines_use_what_is_configured(deploy: Path) -> None:
 
 def test_nats_server_accepts_its_configuration(deploy: Path) -> None:
     server = Path(sys.executable).with_name("nats-server")
-    environment = {"NATS_USER": "heliograph", "NATS_PASSWORD": "secret"}
+    environment = {nats_users.variable(user): f"of-{user}" for user in USERS}
     command = [str(server), "-t", "-c", str(deploy / "nats" / "nats.conf")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
-    refused = subprocess.run(command, capture_output=True, text=True, check=False, env={})
+    del environment[nats_users.variable("tracker")]
+    refused = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert refused.returncode != 0, "a server without a password must not start"
+
+
+def test_users_of_nats_are_those_of_the_table(compose: dict[str, Any], services: list[str]) -> None:
+    found = nats_users.FILE.read_text(encoding="utf-8")
+    assert found == nats_users.configuration(DEFAULT_SHARDS), "run `python deploy/nats_users.py`"
+    server = compose["services"]["nats"]["environment"]
+    assert set(server) == {nats_users.variable(user) for user in USERS}
+    for name in services:
+        told = compose["services"][name]["environment"]
+        assert told["NATS_USER"] == name
+        assert told["NATS_PASSWORD"] == server[nats_users.variable(name)]
+        assert {key for key in told if key.startswith("NATS_PASSWORD")} == {"NATS_PASSWORD"}
+
+
+def test_roles_of_postgres_are_made_with_the_database(compose: dict[str, Any], deploy: Path) -> None:
+    text = (deploy / "postgres" / "roles.sql").read_text(encoding="utf-8")
+    for role in (TRACKER, READER):
+        assert f"CREATE ROLE {role} LOGIN" in text
+    told = compose["services"]["tracker"]["environment"]
+    assert told["POSTGRES_URL"].startswith(f"postgresql://{TRACKER}:${{TRACKER_POSTGRES_PASSWORD}}@")
+    assert "./postgres/roles.sql:" in " ".join(compose["services"]["postgres"]["volumes"])

@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import nats_users
 import pytest
 import settings_table
 
@@ -17,6 +18,9 @@ from heliograph.common import subjects
 from heliograph.common.bus import Bus, Message
 from heliograph.common.config import Settings
 from heliograph.common.events import identity_sha256
+from heliograph.common.permissions import OPERATOR, SUBSCRIBER, USERS
+from heliograph.common.permissions_file import users_block
+from heliograph.common.shards import DEFAULT_SHARDS
 from heliograph.stack.__main__ import app
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,6 +41,12 @@ def test_settings_are_those_of_the_code() -> None:
     assert settings_table.page_with(settings_table.table()) == settings_table.PAGE.read_text(
         encoding="utf-8"
     ), "the settings have changed: run `python deploy/settings_table.py`"
+
+
+def test_the_table_of_users_is_that_of_the_code() -> None:
+    assert nats_users.page() == nats_users.PAGE.read_text(encoding="utf-8"), (
+        "the permissions have changed: run `python deploy/nats_users.py`"
+    )
 
 
 def test_getting_started_names_real_options(capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,19 +75,21 @@ def free_port() -> int:
 
 @pytest.fixture
 async def bus(tmp_path: Path) -> AsyncIterator[Bus]:
-    """A real server that asks for a password, with the streams made."""
+    """The operator's way into a real server with the users of the platform, and the streams made."""
     port = free_port()
     config = tmp_path / "nats.conf"
     config.write_text(
         f'listen: "127.0.0.1:{port}"\njetstream {{ store_dir: "{tmp_path / "js"}" }}\n'
-        "authorization { user: heliograph, password: secret }\n",
+        + users_block({user: f'"of {user}"' for user in USERS}, DEFAULT_SHARDS),
         encoding="utf-8",
     )
     binary = Path(sys.executable).with_name("nats-server")
     server = await asyncio.create_subprocess_exec(
         binary, "-c", config, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    settings = Settings(nats_url=f"nats://127.0.0.1:{port}", nats_user="heliograph", nats_password="secret")
+    settings = Settings(
+        nats_url=f"nats://127.0.0.1:{port}", nats_user=OPERATOR, nats_password=f"of {OPERATOR}"
+    )
     connected = await Bus.connect(settings, "test")
     await connected.ensure_streams()
     yield connected
@@ -115,8 +127,8 @@ async def test_python_examples_read_the_past_and_then_live(
     await bus.publish([Message(subject=subject, data=past, msg_id="past")])
     environment = os.environ | {
         "NATS_URL": bus.settings.nats_url,
-        "NATS_USER": bus.settings.nats_user,
-        "NATS_PASSWORD": bus.settings.nats_password,
+        "NATS_USER": SUBSCRIBER,
+        "NATS_PASSWORD": f"of {SUBSCRIBER}",
     }
     subscriber = await asyncio.create_subprocess_exec(
         sys.executable, "-c", example, stdout=subprocess.PIPE, env=environment

@@ -233,7 +233,11 @@ def test_mounts_have_volumes(deployments: dict[str, dict[str, Any]]) -> None:
 def environment_of(deployment: dict[str, Any], manifests: list[dict[str, Any]]) -> dict[str, str]:
     """The variables that a container gets; a secret stands for itself in a form that its setting accepts."""
     maps = {m["metadata"]["name"]: m["data"] for m in manifests if m["kind"] == "ConfigMap"}
-    secrets = {"POSTGRES_URL": "postgresql://u:p@h:5432/d", "CLICKHOUSE_URL": "http://u:p@h:8123/d"}
+    secrets = {
+        "POSTGRES_URL": "postgresql://u:p@h:5432/d",
+        "POSTGRES_OWNER_URL": "postgresql://o:p@h:5432/d",
+        "CLICKHOUSE_URL": "http://u:p@h:8123/d",
+    }
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     told: dict[str, str] = {}
     for source in container["envFrom"]:
@@ -262,6 +266,34 @@ def test_each_service_is_told_the_same_things_as_in_compose(
     for name, deployment in deployments.items():
         told = set(environment_of(deployment, manifests)) - {"HELIOGRAPH_MEMBER", "HELIOGRAPH_PROVIDER"}
         assert told == set(compose["services"][name]["environment"]), name
+
+
+def test_each_service_has_a_user_and_a_secret_of_its_own(deployments: dict[str, dict[str, Any]]) -> None:
+    for name, deployment in deployments.items():
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        told = {variable["name"]: variable for variable in container["env"]}
+        assert told["NATS_USER"]["value"] == name
+        secrets = {
+            v["valueFrom"]["secretKeyRef"]["name"]
+            for v in told.values()
+            if "secretKeyRef" in v.get("valueFrom", {})
+        }
+        assert secrets <= {f"nats-{name}", name}
+        assert f"nats-{name}" in secrets
+
+
+def test_production_checks_who_nats_is(overlay: list[dict[str, Any]]) -> None:
+    (told,) = [
+        m["data"] for m in overlay if m["kind"] == "ConfigMap" and m["metadata"]["name"] == "heliograph"
+    ]
+    with_tls = told["NATS_URL"].startswith("tls://")
+    assert with_tls == (told.get("HELIOGRAPH_REPLICAS") == "3")
+    for deployment in (m for m in overlay if m["kind"] == "Deployment"):
+        pod = deployment["spec"]["template"]["spec"]
+        mounts = {m["name"]: m["mountPath"] for m in pod["containers"][0]["volumeMounts"]}
+        assert {v["name"] for v in pod["volumes"]} == set(mounts)
+        if with_tls:
+            assert told["NATS_CA"] == f"{mounts['nats-ca']}/ca.crt"
 
 
 def test_no_secret_is_in_the_repository(manifests: list[dict[str, Any]]) -> None:
