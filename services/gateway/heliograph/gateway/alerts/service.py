@@ -116,13 +116,16 @@ class Alerts:
         return msgspec.json.encode(Listing(alerts=listed, targets=targets))
 
     async def _try(self, data: bytes) -> bytes:
-        asked = msgspec.json.decode(data, type=Asked)
+        try:
+            asked = msgspec.json.decode(data, type=Asked)
+        except msgspec.ValidationError as error:
+            raise InputError(f"alerts_test: {error}") from error
         names = list(self._notifier.targets) if asked.target is None else [asked.target]
         for name in names:
             if name not in self._notifier.targets:
                 known = ", ".join(self._notifier.targets) or "none is set"
                 raise InputError(f"target: {name!r}, expected one of alert_targets: {known}")
-        return msgspec.json.encode(await asyncio.gather(*map(self._try_one, names)))
+        return msgspec.json.encode({"targets": await asyncio.gather(*map(self._try_one, names))})
 
     async def _try_one(self, name: str) -> Tried:
         now = self._context.clock.now_ns()
