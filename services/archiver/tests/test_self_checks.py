@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from heliograph.archiver.archive.archive import Archive
 from heliograph.archiver.archive.folder_store import FolderStore
@@ -79,6 +80,11 @@ async def test_an_archive_that_has_not_run_for_a_day_is_overdue(archive: Archive
         "archive age": "no run has succeeded for 25 h, expected one in 24 h"
     }
     assert checks.problems(leading=False) == {}
+    leads = True
+    checks.measure(lambda: leads)
+    assert REGISTRY.get_sample_value("heliograph_archive_age_seconds") == OVERDUE_S + 3600
+    leads = False
+    assert REGISTRY.get_sample_value("heliograph_archive_age_seconds") == 0
     checks.ran()
     assert checks.problems(leading=True) == {}
     assert checks.age_s == 0

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 
 import structlog
 
@@ -39,6 +40,10 @@ class SelfChecks:
     def ran(self) -> None:
         """A run of the archive has succeeded."""
         self._last_run = self._clock.monotonic()
+
+    def measure(self, leading: Callable[[], bool]) -> None:
+        """Have the age told as a metric from now on, by the member that archives."""
+        metrics.ARCHIVE_AGE.set_function(lambda: self.age_s if leading() else 0.0)
 
     @property
     def age_s(self) -> float:

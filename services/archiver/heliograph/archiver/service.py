@@ -80,6 +80,7 @@ class ArchiverService:
         self._writer = GroupCommit(self._db.insert, rows=settings.insert_rows, seconds=settings.insert_s)
         self._archive = Archive(self._db, objects, settings.archive_format)
         self._checks = SelfChecks(self._archive.holdings, settings.archive_sample_objects, context.clock)
+        self._checks.measure(lambda: self._leading)
         self._spans = SpanReader(context.bus, self._writer)
         answers = self._answers(self._db) | ArchiveRequests(self._archive, objects).answers()
         for subject, answer in answers.items():
