@@ -3,10 +3,9 @@
 import msgspec
 import structlog
 from nats.errors import Error as NatsError
-from nats.js import api
-from nats.js.errors import BucketNotFoundError, NotFoundError
 from nats.js.kv import KeyValue
 
+from heliograph.common.buckets import open_bucket
 from heliograph.common.bus import Bus
 from heliograph.common.calibration import Calibration
 from heliograph.common.errors import UnavailableError
@@ -66,11 +65,5 @@ class CalibrationBucket:
 
     async def _open(self) -> KeyValue:
         if self._bucket is None:
-            try:
-                self._bucket = await self._bus.js.key_value(BUCKET)
-            except (BucketNotFoundError, NotFoundError):
-                config = api.KeyValueConfig(
-                    bucket=BUCKET, history=HISTORY, replicas=self._bus.settings.replicas, direct=True
-                )
-                self._bucket = await self._bus.js.create_key_value(config)
+            self._bucket = await open_bucket(self._bus, BUCKET, history=HISTORY)
         return self._bucket

@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 from nats.errors import Error as NatsError
-from nats.js import api
-from nats.js.errors import BucketNotFoundError, KeyWrongLastSequenceError, NotFoundError
+from nats.js.errors import KeyWrongLastSequenceError, NotFoundError
 from nats.js.kv import KeyValue
 
+from heliograph.common.buckets import open_bucket
 from heliograph.common.bus import Bus, Stored
 from heliograph.common.clock import NANOSECONDS
 from heliograph.common.errors import UnavailableError
@@ -47,19 +47,10 @@ class Membership:
             UnavailableError: the server does not answer.
         """
         try:
-            self._members = await self._bucket(MEMBERS, DEAD_AFTER_S)
-            self._leases = await self._bucket(LEASES, 0)
+            self._members = await open_bucket(self._bus, MEMBERS, ttl_s=DEAD_AFTER_S)
+            self._leases = await open_bucket(self._bus, LEASES)
         except (TimeoutError, NatsError, OSError) as error:
             raise UnavailableError(f"membership: {error!r}") from error
-
-    async def _bucket(self, name: str, ttl_s: int) -> KeyValue:
-        try:
-            return await self._bus.js.key_value(name)
-        except (BucketNotFoundError, NotFoundError):
-            config = api.KeyValueConfig(
-                bucket=name, history=1, ttl=ttl_s or None, replicas=self._bus.settings.replicas, direct=True
-            )
-            return await self._bus.js.create_key_value(config)
 
     async def beat(self) -> View:
         """Say that this member lives, and see who else does.

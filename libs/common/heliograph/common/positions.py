@@ -10,10 +10,10 @@ import asyncio
 import msgspec
 import structlog
 from nats.errors import Error as NatsError
-from nats.js import api
-from nats.js.errors import BucketNotFoundError, KeyNotFoundError, NotFoundError
+from nats.js.errors import KeyNotFoundError
 from nats.js.kv import KeyValue
 
+from heliograph.common.buckets import open_bucket
 from heliograph.common.bus import Bus
 from heliograph.common.errors import UnavailableError
 
@@ -83,11 +83,5 @@ class Positions:
 
     async def _kv(self) -> KeyValue:
         if self._bucket is None:
-            try:
-                self._bucket = await self._bus.js.key_value(BUCKET)
-            except (BucketNotFoundError, NotFoundError):
-                config = api.KeyValueConfig(
-                    bucket=BUCKET, history=1, replicas=self._bus.settings.replicas, direct=True
-                )
-                self._bucket = await self._bus.js.create_key_value(config)
+            self._bucket = await open_bucket(self._bus, BUCKET)
         return self._bucket
