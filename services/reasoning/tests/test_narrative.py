@@ -69,7 +69,6 @@ def test_the_question_holds_no_price_no_symbol_and_no_time(make_signal: MakeSign
 @pytest.mark.parametrize(
     "changes",
     [
-        {"symbol": "MSFT"},
         {"action": "SELL", "stop": 170.0, "target": 150.0},
         {"confidence": 85.0},
         {"regime": "BEAR"},
@@ -86,6 +85,7 @@ def test_what_the_reply_may_depend_on_is_in_the_key(make_signal: MakeSignal, cha
 @pytest.mark.parametrize(
     "changes",
     [
+        {"symbol": "MSFT"},
         {"entry": 164.0, "stop": 156.0, "target": 171.0},
         {"confidence": 80.0, "raw_confidence": 91.0, "agreement": 0.8},
         {"votes": [vote("technical", 1, 0.99), vote("trend", 1, 0.1)]},
@@ -223,7 +223,6 @@ def test_the_wording_has_its_version() -> None:
 
 def asked_of(action: Any) -> Question:
     return Question(
-        symbol="A",
         action=action,
         confidence_from=75,
         confidence_below=80,

@@ -10,7 +10,7 @@ from heliograph.common.bus import Bus
 from heliograph.common.clock import SYSTEM_CLOCK
 from heliograph.common.config import Settings
 from heliograph.common.errors import InputError
-from heliograph.common.events import Signal, encode
+from heliograph.common.events import Signal, Vote, encode
 from heliograph.common.ids import derive_id
 from heliograph.common.service import Context, Delivery
 from heliograph.reasoning.model_server.faults import Faults
@@ -64,9 +64,15 @@ async def explain(service: ReasoningService, signals: list[Signal]) -> None:
 
 @pytest.fixture
 def signals(make_signal: Callable[..., Signal]) -> list[Signal]:
-    """Twelve signals of three symbols, which a model is asked about."""
+    """Twelve signals by the votes of three sources, about which a model is asked."""
     return [
-        make_signal(id=derive_id("test", n), symbol=f"S{n % 3}", raw_confidence=78.0, entry=160.0 + n)
+        make_signal(
+            id=derive_id("test", n),
+            symbol="AAPL",
+            raw_confidence=78.0,
+            entry=160.0 + n,
+            votes=[Vote(source=f"s{n % 3}", direction=1, confidence=0.9, weight=1.0)],
+        )
         for n in range(12)
     ]
 

@@ -1,5 +1,6 @@
 """One HTTP call to a provider: a prompt out, a reply or the reason of its failure back."""
 
+import itertools
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -12,7 +13,12 @@ from heliograph.reasoning.models.failure import CallFailedError, http_failure
 from heliograph.reasoning.models.port import Prompt
 from heliograph.reasoning.models.provider import Provider
 
-CONNECT_S = 2.0
+CONNECT_S = 4.0
+CONNECTIONS = 2_000
+"""At once, of a process; fifty runs of the panel with two tickers each make a thousand calls."""
+KEPT = 200
+"""Connections kept open for the next call."""
+POOLS = 20
 MAX_BODY = 1 << 20
 """Bytes of a reply at most; a model's reply is a few thousand."""
 _OK = 200
@@ -31,16 +37,24 @@ class Client(Protocol):
 
 
 class HttpClient:
-    """Calls providers over HTTP; connections are kept and shared by all calls."""
+    """Calls providers over HTTP; connections are kept and shared by all calls.
+
+    Several pools in turn: each looks through all of its connections at every call and every end of one.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        limits = httpx.Limits(max_connections=200, max_keepalive_connections=20)
-        self._http = httpx.AsyncClient(limits=limits, follow_redirects=False)
+        limits = httpx.Limits(max_connections=CONNECTIONS // POOLS, max_keepalive_connections=KEPT // POOLS)
+        context = httpx.create_ssl_context()
+        self._pools = [
+            httpx.AsyncClient(limits=limits, follow_redirects=False, verify=context) for _ in range(POOLS)
+        ]
+        self._turn = itertools.cycle(self._pools)
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        for pool in self._pools:
+            await pool.aclose()
 
     async def call(self, provider: Provider, prompt: Prompt, key: str, timeout_s: float) -> wire.Reply:
         """The reply, which satisfies the prompt's schema.
@@ -51,7 +65,7 @@ class HttpClient:
         asked = wire.request(provider, prompt, key)
         timeout = httpx.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s))
         try:
-            async with self._http.stream(
+            async with next(self._turn).stream(
                 "POST", asked.url, content=asked.body, headers=asked.headers, timeout=timeout
             ) as response:
                 body = await _read(response)

@@ -49,12 +49,13 @@ _AGAINST = {
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """All that the reply may depend on; the key of the cache is made of all of it.
+    """All that the reply may depend on; the key of the cache is made of all of it, and of nothing else.
+
+    Not of the symbol: no model is told it, so signals of two symbols may share what it has said.
 
     `votes` are sources with their directions (−1, 0, +1), by name.
     """
 
-    symbol: str
     action: Action
     confidence_from: int
     confidence_below: int
@@ -70,7 +71,6 @@ class _Said(msgspec.Struct):
 def question(facts: Facts) -> Question:
     """The question about a signal with these facts."""
     return Question(
-        symbol=facts.symbol,
         action=facts.action,
         confidence_from=facts.confidence_band,
         confidence_below=facts.confidence_band + BAND,
@@ -86,7 +86,7 @@ def key(asked: Question) -> str:
 
 
 def prompt(asked: Question) -> Prompt:
-    """The question as a prompt; the symbol stays out of it, since whoever names one could write there."""
+    """The question as a prompt, without the symbol: whoever names one could write there."""
     told = {
         "side": asked.action,
         "regime": asked.regime,

@@ -12,6 +12,7 @@ FORMS = ("10-K", "10-Q", "20-F", "40-F")
 YEAR_DAYS = (345, 385)
 """A fiscal year of 52 or 53 weeks, or of twelve months."""
 PART_DAYS = (75, 300)
+DAY = timedelta(days=1)
 SLACK = timedelta(days=10)
 
 
@@ -79,12 +80,17 @@ class Known:
     def __init__(self, facts: Facts, asof: date) -> None:
         self._values: dict[str, dict[tuple[date | None, date], float]] = {}
         self._first: dict[date, date] = {}
+        self._over: dict[str, dict[date, dict[date, float]]] = {}
+        """Concept → end → start → value, of periods over a time: most questions name the end."""
         for concept, rows in facts.items():
             known = self._values.setdefault(concept, {})
             for fact in rows:
                 if fact.filed > asof:
                     break
                 known[fact.start, fact.end] = fact.value
+                if fact.start is not None:
+                    over = self._over.setdefault(concept, {})
+                    over.setdefault(fact.end, {})[fact.start] = fact.value
                 self._first.setdefault(fact.end, fact.filed)
                 self._first[fact.end] = min(self._first[fact.end], fact.filed)
 
@@ -123,8 +129,8 @@ class Known:
         return next((value for name in names if (value := look(name)) is not None), None)
 
     def _year(self, name: str, end: date) -> float | None:
-        for (start, other), value in self._values.get(name, {}).items():
-            if other == end and start and YEAR_DAYS[0] <= (end - start).days + 1 <= YEAR_DAYS[1]:
+        for start, value in self._over.get(name, {}).get(end, {}).items():
+            if YEAR_DAYS[0] <= (end - start).days + 1 <= YEAR_DAYS[1]:
                 return value
         return None
 
@@ -132,24 +138,24 @@ class Known:
         whole = self._year(name, end)
         if whole is not None:
             return whole
-        known = self._values.get(name, {})
+        over = self._over.get(name, {})
         parts = [
             (start, value)
-            for (start, other), value in known.items()
-            if other == end and start and PART_DAYS[0] <= (end - start).days + 1 <= PART_DAYS[1]
+            for start, value in over.get(end, {}).items()
+            if PART_DAYS[0] <= (end - start).days + 1 <= PART_DAYS[1]
         ]
         if not parts:
             return None
         start, part = min(parts)
-        year = next(
-            (self._year(name, e) for s, e in known if s and abs(e - (start - timedelta(days=1))) <= SLACK),
-            None,
-        )
+        year_end, before_start, before_end = start - DAY, _year_before(start), _year_before(end)
+        year = next((self._year(name, e) for e in over if abs(e - year_end) <= SLACK), None)
         before = next(
             (
                 value
-                for (s, e), value in known.items()
-                if s and abs(s - _year_before(start)) <= SLACK and abs(e - _year_before(end)) <= SLACK
+                for e, starts in over.items()
+                if abs(e - before_end) <= SLACK
+                for s, value in starts.items()
+                if abs(s - before_start) <= SLACK
             ),
             None,
         )
