@@ -47,10 +47,10 @@ async def stack(state: State, tmp_path: Path) -> AsyncIterator[Stack]:
 
 @pytest.fixture
 def eventually() -> Eventually:
-    """Wait until a condition gives something true; fail after 20 seconds."""
+    """Wait until a condition gives something true; fail after 60 seconds."""
 
     async def wait(condition: Callable[[], Awaitable[Any]]) -> Any:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not (found := await condition()):
                 await asyncio.sleep(0.05)
             return found

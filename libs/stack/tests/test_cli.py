@@ -1,7 +1,6 @@
 """The command as a user types it: exit codes and messages, and a Ctrl-C that leaves nothing behind."""
 
 import contextlib
-import json
 import signal
 import subprocess
 import sys
@@ -127,31 +126,20 @@ def test_a_signal_during_the_start_leaves_nothing_behind(number: int, tmp_path: 
     state = State(tmp_path / "state")
     arguments = [*COMMAND, "up", "--json", "--port", "0", "--state", str(state.folder)]
     with started(arguments) as process:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not (run := state.run()) or len(run.processes) < 3:
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < deadline
             time.sleep(0.05)
         children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(number)
-        _, errors = process.communicate(timeout=40)
+        _, errors = process.communicate(timeout=90)
     assert process.returncode == 0, errors
     assert "Traceback" not in errors
     assert len(children) >= 3
-    assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    _, alive = psutil.wait_procs(children, timeout=30)
+    assert not alive
     assert state.run() is None
-
-
-def test_every_url_is_told_as_json(tmp_path: Path) -> None:
-    arguments = [*COMMAND, "up", "--json", "--port", "0", "--state", str(tmp_path / "state")]
-    with started(arguments) as process:
-        assert process.stdout is not None
-        told = json.loads(process.stdout.readline())
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=40)
-    assert told["urls"].keys() >= {"gateway", "nats", "nats monitor", "postgres"}
-    assert all("://127.0.0.1:" in url or "@127.0.0.1:" in url for url in told["urls"].values())
-    assert Path(told["logs"]).is_dir()
 
 
 def test_data_that_the_fetcher_refuses_end_with_2_and_leave_nothing(

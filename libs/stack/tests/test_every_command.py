@@ -114,7 +114,7 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the completion of each shell."""
     folder = tmp_path_factory.mktemp("completion")
     for shell in ("bash", "zsh", "fish"):
-        text = app.generate_completion(prog_name="heliograph", shell=shell)  # type: ignore[arg-type]
+        text = app.generate_completion(prog_name="heliograph", shell=shell)
         (folder / shell).write_text(text)
     return folder
 

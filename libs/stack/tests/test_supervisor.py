@@ -67,7 +67,7 @@ async def test_exit_code_2_ends_everything_with_the_message(supervisor: Supervis
     await supervisor.start()
 
     with pytest.raises(ConfigError, match=r"^data: no folder$"):
-        await supervisor.race(asyncio.sleep(20))
+        await supervisor.race(asyncio.sleep(60))
 
 
 async def test_a_process_that_dies_again_and_again_ends_everything(
@@ -79,7 +79,7 @@ async def test_a_process_that_dies_again_and_again_ends_everything(
     await supervisor.start()
 
     with pytest.raises(StackError, match=r"(?s)moth: died 10 times in a minute.*status 1.*too hot"):
-        await supervisor.race(asyncio.sleep(20))
+        await supervisor.race(asyncio.sleep(60))
 
 
 async def test_a_program_that_does_not_exist_is_named(
@@ -91,7 +91,7 @@ async def test_a_program_that_does_not_exist_is_named(
     await supervisor.start()
 
     with pytest.raises(StackError, match=r"(?s)ghost: died.*/no/such/program"):
-        await supervisor.race(asyncio.sleep(20))
+        await supervisor.race(asyncio.sleep(60))
 
 
 async def test_a_process_that_ignores_sigterm_is_killed_after_its_grace(
@@ -192,7 +192,7 @@ async def test_an_engine_whose_client_swallows_cancellations_can_be_stopped(stat
     await asyncio.wait({start})
     pid = await running(supervisor)
     assert pid is not None
-    await asyncio.wait_for(supervisor.stop(), 10)
+    await asyncio.wait_for(supervisor.stop(), 30)
     assert not psutil.pid_exists(pid)
 
 
@@ -226,6 +226,6 @@ def test_children_die_with_a_killed_supervisor(tmp_path: Path) -> None:
         assert parent.stdout is not None
         orphan = psutil.Process(int(parent.stdout.readline()))
         parent.kill()
-    gone, alive = psutil.wait_procs([orphan], timeout=10)
+    gone, alive = psutil.wait_procs([orphan], timeout=30)
     assert gone
     assert not alive
