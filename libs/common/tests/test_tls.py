@@ -1,6 +1,7 @@
 """TLS towards a real NATS server, with certificates made here: each side checks the other."""
 
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -11,9 +12,10 @@ from typing import Any
 import pytest
 import trustme
 
+from heliograph import client
 from heliograph.common.bus import Bus
 from heliograph.common.config import Settings
-from heliograph.common.errors import ConfigError
+from heliograph.common.errors import ConfigError, UnavailableError
 
 
 class Certificates:
@@ -95,6 +97,23 @@ async def test_it_works_over_tls_with_certificates_on_both_sides(port: int, ours
     assert bus.client._transport is not None
     assert bus.client._transport._io_writer.get_extra_info("cipher")  # type: ignore[attr-defined]
     await bus.close()
+
+
+async def test_a_subscriber_checks_the_server_too(
+    tmp_path_factory: pytest.TempPathFactory, ours: Certificates, theirs: Certificates, plain_port: int
+) -> None:
+    cert, key = ours.issue("127.0.0.1")
+    served = serve(tmp_path_factory.mktemp("nats"), f'tls {{ cert_file: "{cert}", key_file: "{key}" }}')
+    url, login = f"nats://127.0.0.1:{next(served)}", {"user": "tracker", "password": "right"}
+    trusting = ssl.create_default_context(cafile=str(ours.ca))
+    async with await client.connect(url, tls=trusting, **login) as connection:
+        with pytest.raises(UnavailableError, match="signals"):  # there is no stream, but an answer
+            await anext(connection.signals(after=0))
+    with pytest.raises(UnavailableError, match="does not speak TLS"):
+        await client.connect(f"nats://127.0.0.1:{plain_port}", tls=trusting, **login)
+    with pytest.raises(UnavailableError, match="certificate"):
+        await client.connect(url, tls=ssl.create_default_context(cafile=str(theirs.ca)), **login)
+    served.close()
 
 
 async def test_a_server_that_another_authority_vouches_for_is_refused(

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import secrets
+import ssl
 from collections.abc import AsyncIterator, Awaitable
 from datetime import UTC, datetime
 from types import TracebackType
@@ -19,6 +20,7 @@ from heliograph.common import subjects
 from heliograph.common.clock import NANOSECONDS
 from heliograph.common.errors import InputError, UnavailableError
 from heliograph.common.events import Event, Outcome, Reason, Signal
+from heliograph.common.tls import TlsClient
 
 CONNECT_WITHIN_S = 10.0
 LOOK_EVERY_S = 1.0
@@ -175,11 +177,15 @@ def start(since: datetime | None, after: int | None) -> api.ConsumerConfig | Non
     return None
 
 
-async def connect(url: str, *, user: str = "", password: str = "") -> Connection:
+async def connect(
+    url: str, *, user: str = "", password: str = "", tls: ssl.SSLContext | None = None
+) -> Connection:
     """Connect to the NATS server of a Heliograph.
 
     Args:
         url: for example `nats://127.0.0.1:4222`.
+        user: `subscriber`, with its password.
+        tls: for example `ssl.create_default_context(cafile="ca.crt")`; then nothing is sent in plain text.
 
     Raises:
         UnavailableError: it does not answer, or refuses the user.
@@ -192,7 +198,9 @@ async def connect(url: str, *, user: str = "", password: str = "") -> Connection
         """Reconnecting goes on; what cannot be mended comes as an exception of the call."""
         problems[:] = [error]
 
-    client = Client()
+    if tls is not None:
+        options["tls"] = tls
+    client = Client() if tls is None else TlsClient()
     connection = Connection(client)
     try:
         async with asyncio.timeout(CONNECT_WITHIN_S):
