@@ -3,11 +3,12 @@
 import asyncio
 import json
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.gateway.hub import Client, Filter, Hub, Window
+from heliograph.gateway.hub import KINDS, Client, Filter, Hub, Window
 
 FRAME = 5
 QUEUE = 3
@@ -94,6 +95,32 @@ async def test_events_cost_nothing_while_nobody_listens(hub: Hub) -> None:
     late = join(hub, "A")
     hub.flush()
     assert not late._frames
+
+
+async def test_an_event_reaches_those_who_want_it_and_no_other() -> None:
+    hub = Hub(frames_per_s=100, frame_messages=FRAME, queue_frames=QUEUE, clients=9)
+    wishes = {
+        "all": Filter(),
+        "symbol": Filter(symbol="A"),
+        "run": Filter(kinds=frozenset(KINDS), run="r1"),
+        "other": Filter(kinds=frozenset(KINDS), symbol="B"),
+    }
+    clients = {name: hub.join(wanted) for name, wanted in wishes.items()}
+    for kind, symbol, run in (
+        ("signal", "A", ""),
+        ("verdict", "A", "r1"),
+        ("verdict", "B", "r2"),
+        ("alert", "", ""),
+    ):
+        hub.publish(kind, symbol, msgspec.json.encode(kind + run), run)
+    hub.flush()
+    got = {name: [m["data"] for m in await taken(client)] for name, client in clients.items() if client}
+    assert got == {
+        "all": ["signal"],
+        "symbol": ["signal"],
+        "run": ["signal", "verdictr1", "alert"],
+        "other": ["verdictr2", "alert"],
+    }
 
 
 async def test_one_client_more_than_allowed_is_refused(hub: Hub) -> None:

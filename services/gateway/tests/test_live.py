@@ -14,7 +14,16 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin
 
 from heliograph.common.bus import Bus
-from heliograph.common.events import Outcome, Reason, Signal
+from heliograph.common.events import (
+    AgentProgress,
+    Alert,
+    Outcome,
+    Prediction,
+    Reason,
+    Signal,
+    Verdict,
+    encode,
+)
 from heliograph.gateway.service import GatewayService
 
 Publish = Callable[..., Awaitable[None]]
@@ -225,3 +234,50 @@ async def test_a_client_that_talks_is_ignored_and_one_that_shouts_is_closed(
             await asyncio.wait_for(client.recv(), 5)
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1009
+
+
+async def test_a_client_chooses_kinds_and_a_run(
+    gateway: GatewayService, bus: Bus, publish: Publish, make_signal: Callable[..., Signal]
+) -> None:
+    said = Prediction(
+        agent="technicals", signal="bullish", confidence=0.5, reasoning="up", by="glm", prompt="p", answer="a"
+    )
+
+    def of_run(run: str) -> list[tuple[str, bytes]]:
+        step = AgentProgress(id="1" * 16, ts=1, run=run, agent="risk", ticker="A", status="done")
+        verdict = Verdict(
+            id="2" * 16, ts=1, run=run, ticker="A", direction=1, conviction=0.5, agents=1, predictions=[said]
+        )
+        return [
+            (f"analysis.{run}.risk", encode(step)),
+            (f"analysis.{run}.portfolio_manager", encode(verdict)),
+        ]
+
+    alert = Alert(id="3" * 16, ts=1, name="X", severity="warning", status="firing", summary="s")
+    async with (
+        listening(gateway, "?kinds=agent_progress,verdict&run=r2") as panel,
+        listening(gateway, "?kinds=signal,alert&symbol=B") as one,
+        listening(gateway) as plain,
+    ):
+        for subject, data in (*of_run("r1"), *of_run("r2"), ("alert.X", encode(alert))):
+            await bus.client.publish(subject, data)
+        await publish(make_signal("A"), make_signal("B"))
+        step, verdict = await messages(panel, 2)
+        told = await messages(one, 2)
+        signals = await messages(plain, 2)
+    assert (step["type"], step["data"]["run"]) == ("agent_progress", "r2")
+    assert (verdict["type"], verdict["data"]["run"]) == ("verdict", "r2")
+    assert {verdict["data"]["predictions"][0][name] for name in ("prompt", "answer")} == {""}
+    # Two subscriptions: which comes first is not said.
+    assert {m["type"]: m["data"].get("symbol") for m in told} == {"alert": None, "signal": "B"}
+    assert [m["data"]["symbol"] for m in signals] == ["A", "B"]
+
+
+@pytest.mark.parametrize("query", ["?kinds=signal,bars", "?kinds=", "?run=a%20b"])
+async def test_a_bad_wish_is_refused_with_a_reason(gateway: GatewayService, query: str) -> None:
+    async with connect(f"{gateway.url.replace('http', 'ws')}/live{query}") as client:
+        with pytest.raises(ConnectionClosed) as closed:
+            await asyncio.wait_for(client.recv(), 10)
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1008
+    assert "expected" in closed.value.rcvd.reason

@@ -56,8 +56,13 @@ From = Annotated[
 To = Annotated[
     int | None, QueryParameter(name="to", ge=0, le=MAX_NS, description="last start of a bar, UTC nanoseconds")
 ]
-SignalId = Annotated[str, PathParameter(description="16 hex digits")]
-RunName = Annotated[str, PathParameter(description="1 to 40 letters and digits")]
+SignalId = Annotated[
+    str, PathParameter(description="16 hex digits", schema_extra={"pattern": "^[0-9a-f]{16}$"})
+]
+RunName = Annotated[
+    str,
+    PathParameter(description="1 to 40 letters and digits", schema_extra={"pattern": "^[0-9A-Za-z]{1,40}$"}),
+]
 OptionalSignal = Annotated[str | None, QueryParameter(description="id of a signal, 16 hex digits")]
 OptionalTrace = Annotated[str | None, QueryParameter(description="W3C trace id, 32 hex digits")]
 
