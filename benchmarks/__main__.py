@@ -10,6 +10,7 @@ BENCHMARKS = (
     "sustained",
     "latency",
     "startup",
+    "page",
     "postgres",
     "clickhouse",
     "archive",
@@ -18,6 +19,7 @@ BENCHMARKS = (
     "pattern",
     "reasons",
     "panel",
+    "gateway",
 )
 
 
