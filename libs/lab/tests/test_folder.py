@@ -65,3 +65,19 @@ def test_a_folder_without_rows_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(InputError, match="has 0 rows in 1 files, expected bars"):
         Folder(tmp_path)
+
+
+def test_splits_are_read_as_the_fetcher_reads_them(walks: MakeFolder) -> None:
+    path = walks({"AAPL": 60, "MSFT": 60})
+    file = path / "1d.parquet"
+    table = parquet.read_table(file)
+    rows = [n for n, symbol in enumerate(table["symbol"].to_pylist()) if symbol == "MSFT"]
+    ratios = [4.0 if n == rows[20] else 1.0 for n in range(table.num_rows)]
+    parquet.write_table(table.append_column("split", pa.array(ratios)), file)
+    whole = prepare([read_rows(file)], 1).plan
+    assert len(whole.splits) == 1
+    start = table["ts"].cast(pa.int64())[rows[20]].as_py()
+    for end, expected in ((2**62, [{"MSFT": 4.0}]), (start, [])):
+        plan = Folder(path).replay(["MSFT"], 1, end).plan
+        batches = [plan.bars(0, n, "replay", 0) for n in range(plan.batches(0))]
+        assert [b.splits for b in batches if b.splits] == expected

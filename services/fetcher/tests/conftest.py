@@ -72,6 +72,7 @@ def make_rows() -> Callable[..., Rows]:
             symbols=symbols,
             code=np.array([symbols.index(r[0]) for r in rows], dtype=np.int32),
             ts=np.array([r[1] for r in rows], dtype=np.int64),
+            splits={},
             **dict(zip(names, columns, strict=True)),
         )
 

@@ -29,6 +29,22 @@ def columns(count: int = 2, **changes: Any) -> pa.Table:
     return pa.table({k: v for k, v in {**found, **changes}.items() if v is not None})
 
 
+async def test_splits_are_read_where_a_file_has_them(folder: Folder) -> None:
+    given = columns(split=pa.array([None, 4.0]))
+    [rows] = await read(folder({"a.parquet": given}))
+    assert rows.splits == {1: 4.0}
+    [rows] = await read(folder({"a.parquet": columns(split=[1, 1])}))
+    assert rows.splits == {}
+
+
+@pytest.mark.parametrize("ratio", [0.0, -2.0, float("inf")])
+async def test_a_split_that_is_none_is_refused(folder: Folder, ratio: float) -> None:
+    with pytest.raises(
+        InputError, match=r"a\.parquet: column 'split': .* in row 1, expected a finite positive"
+    ):
+        await read(folder({"a.parquet": columns(split=[1.0, ratio])}))
+
+
 async def read(folder: Path) -> list[Rows]:
     return [rows async for rows in ReplayProvider(folder).rows()]
 

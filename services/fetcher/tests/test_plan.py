@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -90,6 +91,34 @@ def test_ids_tell_batches_apart_and_nothing_else(make_rows: MakeRows, make_bars:
     assert replay.plan.bars(0, 0, "other", 0).id != later[0].id
 
 
+def split(rows: Rows, **at: float) -> Rows:
+    """Rows with splits at the row numbers `r<number>`."""
+    return msgspec.structs.replace(rows, splits={int(name[1:]): ratio for name, ratio in at.items()})
+
+
+def test_a_split_travels_with_its_bar_alone(make_rows: MakeRows, make_bars: MakeBars) -> None:
+    rows = make_rows([*make_bars("A", 10), *make_bars("B", 10)])
+    plain = prepare([make_rows([*make_bars("A", 10), *make_bars("B", 10)])], 1)
+    replay = prepare([split(rows, r4=4.0, r15=0.5)], 1)
+    found = all_batches(replay, 1)[0]
+    assert [b.splits for b in found if b.splits] == [{"A": 4.0}, {"B": 0.5}]
+    assert [b.ts for b in found if b.splits] == [rows.ts[4], rows.ts[15]]
+    assert replay.plan.fingerprint != plain.plan.fingerprint
+    assert all(b.splits is msgspec.UNSET for b in all_batches(plain, 1)[0])
+
+
+def test_a_split_at_a_bar_that_is_refused_comes_with_the_next(
+    make_rows: MakeRows, make_bars: MakeBars
+) -> None:
+    rows = make_bars("A", 10)
+    rows[4] = (*rows[4][:2], -1.0, *rows[4][3:])
+    rows[9] = (*rows[9][:2], -1.0, *rows[9][3:])
+    other = make_rows(make_bars("B", 10), "b.parquet")
+    replay = prepare([other, split(make_rows(rows), r4=2.0, r5=3.0, r9=7.0)], 1)
+    found = [b for b in all_batches(replay, 1)[0] if b.splits]
+    assert [(b.ts, b.splits) for b in found] == [(rows[5][1], {"A": 6.0})]
+
+
 def test_a_batch_of_very_many_symbols_fits_a_message(make_rows: MakeRows, make_bars: MakeBars) -> None:
     first = make_rows(make_bars("x", 1))
     count = 11_000
@@ -98,6 +127,7 @@ def test_a_batch_of_very_many_symbols_fits_a_message(make_rows: MakeRows, make_b
         symbols=[f"{'S' * 58}{n:06d}" for n in range(count)],
         code=np.arange(count, dtype=np.int32),
         ts=np.repeat(first.ts, count),
+        splits={},
         **{n: np.repeat(getattr(first, n) / 3, count) for n in ("open", "high", "low", "close", "volume")},
     )
     found = all_batches(prepare([rows], 1), 1)[0]
@@ -251,6 +281,7 @@ def test_no_bar_is_lost_or_made_up(files: list[list[Any]], shards: int) -> None:
                 symbols=symbols,
                 code=np.array([symbols.index(r[0]) for r in rows], dtype=np.int32),
                 ts=np.array([r[1] for r in rows], dtype=np.int64),
+                splits={},
                 **{n: columns[:, i] for i, n in enumerate(("open", "high", "low", "close", "volume"))},
             )
         )

@@ -27,6 +27,7 @@ def to_rows(rows: Sequence[Row], origin: str) -> Rows:
         symbols=symbols,
         code=np.array([symbols.index(r[0]) for r in rows], dtype=np.int32),
         ts=np.array([r[1] for r in rows], dtype=np.int64),
+        splits={},
         **{n: np.array([r[i + 2] for r in rows], dtype=np.float64) for i, n in enumerate(names)},
     )
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
@@ -13,9 +14,11 @@ from heliograph.fetcher.load import Replay, prepare
 from heliograph.fetcher.parquet import (
     COLUMNS,
     PRICES,
+    SPLIT,
     check_columns,
     column_of,
     floats,
+    ratios,
     symbol_codes,
     times,
 )
@@ -88,12 +91,16 @@ def read_some(file: Path, symbols: Sequence[str]) -> Rows:
         wanted = column.isin(pa.array(symbols, text))
         if "" in symbols:  # a missing symbol counts as the empty one
             wanted |= pc.field("symbol").is_null()
-        table = scanned.to_table(columns=list(COLUMNS), filter=wanted, use_threads=False)
+        names = [*COLUMNS, SPLIT] if SPLIT in scanned.schema.names else list(COLUMNS)
+        table = scanned.to_table(columns=names, filter=wanted, use_threads=False)
     except (OSError, pa.ArrowException) as error:
         raise unreadable(file, error) from error
     texts, code = symbol_codes(table["symbol"], file)
     numbers = {name: floats(table[name], name, file) for name in PRICES}
-    return Rows(origin=file.name, symbols=texts, code=code, ts=times(table["ts"], file), **numbers)
+    splits = ratios(table[SPLIT], file) if SPLIT in names else {}
+    return Rows(
+        origin=file.name, symbols=texts, code=code, ts=times(table["ts"], file), splits=splits, **numbers
+    )
 
 
 def before(rows: Rows, end: int) -> Rows:
@@ -102,7 +109,9 @@ def before(rows: Rows, end: int) -> Rows:
     if kept.all():
         return rows
     columns = {name: getattr(rows, name)[kept] for name in ("code", "ts", *PRICES)}
-    return Rows(origin=rows.origin, symbols=rows.symbols, **columns)
+    number = np.cumsum(kept) - 1
+    splits = {int(number[row]): ratio for row, ratio in rows.splits.items() if kept[row]}
+    return Rows(origin=rows.origin, symbols=rows.symbols, splits=splits, **columns)
 
 
 def unreadable(file: Path, error: Exception) -> InputError:

@@ -13,6 +13,8 @@ from heliograph.fetcher.provider import NO_TIME, Codes, Numbers, Rows, Times
 
 PRICES = ("open", "high", "low", "close", "volume")
 COLUMNS = ("symbol", "ts", *PRICES)
+SPLIT = "split"
+"""A column that a file may have: new shares for each old one from this bar on; 1 or nothing where none."""
 NANOSECONDS_OF_UNIT = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 SMALLEST_PLAUSIBLE_NS = 10**16
 """April 1970: an integer column whose median is below it counts seconds, milliseconds or microseconds."""
@@ -23,7 +25,7 @@ def read_rows(path: Path) -> Rows:
 
     Args:
         path: a Parquet file with `COLUMNS`; `ts` a timestamp of any unit and zone (none means UTC), or
-            nanoseconds as int64. Other columns are ignored.
+            nanoseconds as int64; `SPLIT` may be there. Other columns are ignored.
 
     Raises:
         InputError: it cannot be read, lacks a column, or a column has another type; the message names the
@@ -35,11 +37,29 @@ def read_rows(path: Path) -> Rows:
             symbols, code = symbol_codes(column_of(file, "symbol"), path)
             ts = times(column_of(file, "ts"), path)
             numbers = {name: floats(column_of(file, name), name, path) for name in PRICES}
+            has_splits = SPLIT in file.schema_arrow.names
+            splits = ratios(column_of(file, SPLIT), path) if has_splits else {}
         pa.default_memory_pool().release_unused()
     except (OSError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: cannot be read ({reason}), expected a Parquet file") from error
-    return Rows(origin=path.name, symbols=symbols, code=code, ts=ts, **numbers)
+    return Rows(origin=path.name, symbols=symbols, code=code, ts=ts, splits=splits, **numbers)
+
+
+def ratios(column: pa.ChunkedArray, path: Path) -> dict[int, float]:
+    """The splits in a column, by row; 1 is none.
+
+    Raises:
+        InputError: one is not a finite positive number.
+    """
+    values = floats(column, SPLIT, path)
+    rows = np.flatnonzero(~np.isnan(values) & (values != 1.0))
+    for row in rows.tolist():
+        if not 0.0 < values[row] < np.inf:
+            raise InputError(
+                f"{path}: column {SPLIT!r}: {values[row]!r} in row {row}, expected a finite positive number"
+            )
+    return {row: float(values[row]) for row in rows.tolist()}
 
 
 def check_columns(found: list[str], path: Path) -> None:

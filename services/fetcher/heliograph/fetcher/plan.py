@@ -14,6 +14,7 @@ from heliograph.common.ids import derive_id
 from heliograph.common.shards import shard_of
 from heliograph.fetcher.cadence import LENGTHS_NS, NAMES
 from heliograph.fetcher.provider import Times
+from heliograph.fetcher.splits import place_splits
 from heliograph.fetcher.table import COLUMNS, Table
 
 VERSION = 1
@@ -30,6 +31,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         table: all rows.
         order: numbers of the rows that are replayed, in the order of replay.
         row: where each batch begins in `order`, and the length of `order` at the end.
+        splits: new shares for each old one, by the number of the first row in new shares.
         close_ts: when the bars of each batch closed, UTC nanoseconds, ascending within a shard.
         interval: index into `cadence.NAMES`, one a batch.
         batch: first batch of each shard, and the number of batches at the end.
@@ -39,6 +41,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     table: Table
     order: NDArray[np.int32]
     row: NDArray[np.int64]
+    splits: dict[int, float]
     close_ts: Times
     interval: NDArray[np.uint8]
     batch: NDArray[np.int64]
@@ -82,7 +85,18 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             close=table.close[rows].tolist(),
             volume=table.volume[rows].tolist(),
             source=source,
+            splits=self._splits(rows),
         )
+
+    def _splits(self, rows: NDArray[np.int32]) -> dict[str, float] | msgspec.UnsetType:
+        """The splits of a batch by symbol; hardly any batch has one."""
+        if not self.splits:
+            return msgspec.UNSET
+        table = self.table
+        found = {
+            table.symbols[table.code[row]]: self.splits[row] for row in rows.tolist() if row in self.splits
+        }
+        return found or msgspec.UNSET
 
 
 def make_plan(table: Table, good: NDArray[np.int64], interval: NDArray[np.uint8], shards: int) -> Plan:
@@ -90,7 +104,7 @@ def make_plan(table: Table, good: NDArray[np.int64], interval: NDArray[np.uint8]
 
     Args:
         table: all rows.
-        good: the numbers of the rows that passed the quality gate.
+        good: the numbers of the rows that passed the quality gate, by symbol and time.
         interval: index into `cadence.NAMES`, one a symbol.
         shards: how many there are.
     """
@@ -105,6 +119,7 @@ def make_plan(table: Table, good: NDArray[np.int64], interval: NDArray[np.uint8]
         table=table,
         order=good[order].astype(np.int32),
         row=np.append(head, len(code)),
+        splits=place_splits(table, good),
         close_ts=close_ts[head],
         interval=interval[code[head]],
         batch=np.searchsorted(shard[code[head]], np.arange(shards + 1)),
@@ -127,4 +142,6 @@ def fingerprint(table: Table, shards: int) -> str:
     digest.update(msgspec.json.encode([VERSION, shards, MAX_ROWS, table.starts.tolist(), table.symbols]))
     for name in COLUMNS:
         digest.update(np.ascontiguousarray(getattr(table, name)).data)
+    if table.splits:
+        digest.update(msgspec.json.encode(sorted(table.splits.items())))
     return digest.hexdigest()

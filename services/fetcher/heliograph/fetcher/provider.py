@@ -38,6 +38,7 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
         ts: start of each bar, UTC nanoseconds; `NO_TIME` where there is none.
         open: prices in quote currency, NaN where missing; `high`, `low`, `close` likewise.
         volume: units traded in the bar, NaN where missing.
+        splits: number of a row → new shares for each old one from this bar on, where there is a split.
     """
 
     origin: str
@@ -49,6 +50,7 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
     low: Numbers
     close: Numbers
     volume: Numbers
+    splits: dict[int, float] = {}
 
 
 NO_TIME = int(np.iinfo(np.int64).min)

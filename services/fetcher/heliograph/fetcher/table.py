@@ -17,6 +17,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         symbols: the distinct symbols, sorted; `code` is an index into it, one a row.
         ts: start of each bar, UTC nanoseconds; `open` to `volume` as in `Rows`.
+        splits: of rows that have one, see `Rows`.
         origins: where the rows came from; `starts` the first row of each, and the number of rows at the end.
     """
 
@@ -28,6 +29,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     low: Numbers
     close: Numbers
     volume: Numbers
+    splits: dict[int, float]
     origins: list[str]
     starts: NDArray[np.int64]
 
@@ -45,12 +47,18 @@ def merge(parts: Sequence[Rows]) -> Table:
         or [np.empty(0, dtype=np.int32)]
     )
     columns = {name: joined([getattr(p, name) for p in parts]) for name in COLUMNS[2:]}
+    starts = np.cumsum([0, *(len(p.ts) for p in parts)], dtype=np.int64)
     return Table(
         symbols=symbols,
         code=code,
         ts=np.concatenate([p.ts for p in parts] or [np.empty(0, dtype=np.int64)]),
         origins=[p.origin for p in parts],
-        starts=np.cumsum([0, *(len(p.ts) for p in parts)], dtype=np.int64),
+        starts=starts,
+        splits={
+            int(start) + row: ratio
+            for start, part in zip(starts, parts, strict=False)
+            for row, ratio in part.splits.items()
+        },
         **columns,
     )
 
