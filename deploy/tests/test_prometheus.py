@@ -1,6 +1,6 @@
-"""Alert rules and the board: valid, about metrics that exist, each with a remedy."""
+"""Alert rules: valid, about metrics that exist and are emitted, each with a remedy."""
 
-import json
+import ast
 import re
 import shutil
 import subprocess
@@ -17,6 +17,7 @@ from heliograph.common import metrics
 OURS = re.compile(r"\bheliograph_\w+")
 RECORDED = re.compile(r"\bheliograph:[\w:]+")
 SERIES = re.compile(r"(heliograph_\w+?)(?:_bucket|_count|_sum)?{(.*)}")
+TESTS = ["tests/rules_test.yml", "tests/rules_days_test.yml"]
 ADDED_BY_SCRAPING = {"service", "instance", "job", "le"}
 
 
@@ -33,21 +34,7 @@ def rules(deploy: Path) -> list[dict[str, Any]]:
     return [rule for group in loaded["groups"] for rule in group["rules"]]
 
 
-@pytest.fixture(scope="module")
-def board(deploy: Path) -> dict[str, Any]:
-    path = deploy / "grafana" / "dashboards" / "heliograph.json"
-    loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return loaded
-
-
-@pytest.fixture(scope="module")
-def queries(board: dict[str, Any]) -> list[str]:
-    return [target["expr"] for panel in board["panels"] for target in panel.get("targets", [])]
-
-
-@pytest.mark.parametrize(
-    "what", [["check", "config", "prometheus.yml"], ["test", "rules", "tests/rules_test.yml"]]
-)
+@pytest.mark.parametrize("what", [["check", "config", "prometheus.yml"], ["test", "rules", *TESTS]])
 def test_promtool_is_content(deploy: Path, what: list[str]) -> None:
     done = subprocess.run(
         [promtool(), *what], cwd=deploy / "prometheus", capture_output=True, text=True, check=False
@@ -62,23 +49,37 @@ def test_rules_and_page_are_those_of_the_table() -> None:
 
 
 def test_every_alert_is_tried(deploy: Path, rules: list[dict[str, Any]]) -> None:
-    tests = yaml.safe_load((deploy / "prometheus" / "tests" / "rules_test.yml").read_text(encoding="utf-8"))
+    files = [yaml.safe_load((deploy / "prometheus" / path).read_text(encoding="utf-8")) for path in TESTS]
     fired = {
         case["alertname"]
-        for t in tests["tests"]
+        for file in files
+        for t in file["tests"]
         for case in t.get("alert_rule_test", [])
         if case["exp_alerts"]
     }
     assert fired == {rule["alert"] for rule in rules if "alert" in rule}
 
 
-def test_rules_and_panels_are_about_metrics_that_exist(
-    rules: list[dict[str, Any]], queries: list[str], metric_names: set[str]
-) -> None:
+def emitted(source: str) -> set[str]:
+    """The metrics that a file counts, sets or observes: `metrics.NAME`, not merely in a text."""
+    return {
+        node.attr
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "metrics"
+    }
+
+
+def test_every_declared_metric_is_emitted(deploy: Path) -> None:
+    root = deploy.parent
+    files = [*root.glob("libs/*/heliograph/**/*.py"), *root.glob("services/*/heliograph/**/*.py")]
+    found = set[str]().union(*(emitted(path.read_text(encoding="utf-8")) for path in files))
+    declared = {name for name, metric in vars(metrics).items() if isinstance(metric, MetricWrapperBase)}
+    assert declared - found == set()
+
+
+def test_rules_are_about_metrics_that_exist(rules: list[dict[str, Any]], metric_names: set[str]) -> None:
     recorded = {rule["record"] for rule in rules if "record" in rule}
-    expressions = [rule["expr"] for rule in rules] + queries
-    assert queries
-    for expression in expressions:
+    for expression in [rule["expr"] for rule in rules]:
         assert set(OURS.findall(expression)) <= metric_names, expression
         assert set(RECORDED.findall(expression)) <= recorded, expression
 
@@ -86,7 +87,7 @@ def test_rules_and_panels_are_about_metrics_that_exist(
 def test_tried_series_have_the_labels_of_the_metric(deploy: Path) -> None:
     found = [m for m in vars(metrics).values() if isinstance(m, MetricWrapperBase)]
     declared = {m._name: set(m._labelnames) for m in found}
-    text = (deploy / "prometheus" / "tests" / "rules_test.yml").read_text(encoding="utf-8")
+    text = "".join((deploy / "prometheus" / path).read_text(encoding="utf-8") for path in TESTS)
     series = SERIES.findall(text)
     assert series
     for name, labels in series:
@@ -119,39 +120,3 @@ def test_scraped_containers_exist(deploy: Path, compose: dict[str, Any]) -> None
     hosts = {target.split(":")[0] for target in targets} - {"127.0.0.1"}
     assert hosts == {"nats-exporter", "otel-collector"}
     assert hosts <= set(compose["services"])
-
-
-def test_panel_queries_parse(tmp_path: Path, queries: list[str]) -> None:
-    rules = [
-        {"record": f"panel:{n}", "expr": q.replace("$__rate_interval", "1m")} for n, q in enumerate(queries)
-    ]
-    path = tmp_path / "panels.yml"
-    path.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}), encoding="utf-8")
-    done = subprocess.run([promtool(), "check", "rules", path], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_board_is_laid_out_without_overlaps(board: dict[str, Any]) -> None:
-    assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
-    taken: set[tuple[int, int]] = set()
-    for panel in board["panels"]:
-        at = panel["gridPos"]
-        cells = {(at["x"] + x, at["y"] + y) for x in range(at["w"]) for y in range(at["h"])}
-        assert not cells & taken, panel["title"]
-        assert at["x"] + at["w"] <= 24
-        taken |= cells
-
-
-def test_board_asks_the_provisioned_source(
-    deploy: Path, board: dict[str, Any], compose: dict[str, Any]
-) -> None:
-    provisioning = deploy / "grafana" / "provisioning"
-    sources = yaml.safe_load((provisioning / "datasources" / "prometheus.yml").read_text(encoding="utf-8"))
-    uids = {source["uid"] for source in sources["datasources"]}
-    asked = {target["datasource"]["uid"] for panel in board["panels"] for target in panel.get("targets", [])}
-    assert asked == {"prometheus"} <= uids
-    for source in sources["datasources"]:
-        assert re.match(r"http://([\w-]+):", source["url"])[1] in compose["services"]  # type: ignore[index]
-    boards = yaml.safe_load((provisioning / "dashboards" / "heliograph.yml").read_text(encoding="utf-8"))
-    folder = boards["providers"][0]["options"]["path"]
-    assert f"./grafana/dashboards:{folder}:ro" in compose["services"]["grafana"]["volumes"]

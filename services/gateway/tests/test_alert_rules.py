@@ -18,8 +18,9 @@ from heliograph.gateway.alerts.series import Labels, Store, increase, labels_of
 from heliograph.gateway.alerts.states import Instances, advance, of_rule
 from heliograph.gateway.alerts.template import fill
 
-CASES = Path(__file__).resolve().parents[3] / "deploy" / "prometheus" / "tests" / "rules_test.yml"
-FILE = yaml.safe_load(CASES.read_text(encoding="utf-8"))
+FOLDER = Path(__file__).resolve().parents[3] / "deploy" / "prometheus" / "tests"
+FILES = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*_test.yml"))]
+CASES = [(case, file["evaluation_interval"]) for file in FILES for case in file["tests"]]
 PART = re.compile(r"(_|-?[\d.]+)(?:([+-][\d.]+))?(?:x(\d+))?")
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
@@ -46,7 +47,8 @@ def parsed(series: str) -> tuple[str, Labels]:
 class Case:
     """One case of the file, driven as promtool drives it: a look at every interval of evaluation."""
 
-    def __init__(self, case: dict[str, Any]) -> None:
+    def __init__(self, case: dict[str, Any], every: str) -> None:
+        self._every = seconds(every)
         self._recorded = [(r.record, promql.parse(r.expr)) for r in table().recorded]
         asked = {check["alertname"] for check in case["alert_rule_test"]}
         self._rules = [(r, promql.parse(r.expr)) for r in table().rules if r.name in asked]
@@ -58,12 +60,11 @@ class Case:
         self._step = seconds(case["interval"])
         self._given = [(*parsed(s["series"]), list(expanded(str(s["values"])))) for s in case["input_series"]]
         self.instances: Instances = {}
-        self.now = -seconds(FILE["evaluation_interval"])
+        self.now = -self._every
 
     def advance_to(self, end: int) -> None:
-        every = seconds(FILE["evaluation_interval"])
         while self.now < end:
-            self.now += every
+            self.now += self._every
             self._look()
 
     def _look(self) -> None:
@@ -85,9 +86,9 @@ class Case:
         return promql.Evaluation(self._store, self.now).vector(expr)
 
 
-@pytest.mark.parametrize("case", FILE["tests"], ids=lambda case: str(case["name"]).replace(" ", "-"))
-def test_the_gateway_raises_what_prometheus_raises(case: dict[str, Any]) -> None:
-    run = Case(case)
+@pytest.mark.parametrize(("case", "every"), CASES, ids=[str(c["name"]).replace(" ", "-") for c, _ in CASES])
+def test_the_gateway_raises_what_prometheus_raises(case: dict[str, Any], every: str) -> None:
+    run = Case(case, every)
     remedies = {rule.name: rule.remedy for rule in table().rules}
     severities = {rule.name: rule.severity for rule in table().rules}
     for check in sorted(case["alert_rule_test"], key=lambda c: seconds(c["eval_time"])):
