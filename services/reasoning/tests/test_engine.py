@@ -79,7 +79,7 @@ def signals(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-@hypothesis_settings(max_examples=150, deadline=None)
+@hypothesis_settings(max_examples=50, deadline=None)
 @given(signals())
 def test_any_signal_gets_two_or_three_sentences_with_its_own_prices(
     make_signal: MakeSignal, fields: dict[str, Any]
@@ -98,7 +98,7 @@ def test_any_signal_gets_two_or_three_sentences_with_its_own_prices(
     assert not any(p in rest for p in NEEDED)
 
 
-@hypothesis_settings(max_examples=100, deadline=None)
+@hypothesis_settings(max_examples=40, deadline=None)
 @given(signals(), signals())
 def test_a_text_made_for_one_signal_speaks_of_another_with_its_own_prices(
     make_signal: MakeSignal, one: dict[str, Any], two: dict[str, Any]

@@ -137,7 +137,7 @@ async def test_analysts_can_be_chosen(folder: Folder) -> None:
 
 
 async def test_all_calls_of_all_tickers_are_made_at_once(folder: Folder) -> None:
-    fake = Fake(lambda _: BULLISH, delay=0.3)
+    fake = Fake(lambda _: BULLISH, delay=1.0)
     await Panel(folder, asking(fake)).run(msgspec.structs.replace(SNOW, tickers=("SNOW", "AAPL", "MSFT")))
     # Ten of Snowflake's personas have an opinion to talk about; the others have no figures, and ask nobody.
     assert fake.most_at_once == len(fake.prompts) == 10

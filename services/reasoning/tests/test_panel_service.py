@@ -231,7 +231,7 @@ async def test_a_wrong_request_is_refused_by_name(
 async def test_a_stop_leaves_nothing_running(serve: Any, bus: Bus, eventually: Eventually) -> None:
     models = Bullish(delay=60)
     service = await serve(models)
-    asked = asyncio.create_task(bus.request("analyze", {"tickers": ["SNOW"]}, timeout=3))
+    asked = asyncio.create_task(bus.request("analyze", {"tickers": ["SNOW"]}, timeout=0.5))
 
     async def asking() -> bool:
         return models.calls == 10

@@ -38,8 +38,6 @@ class ReasoningSettings(PanelSettings):
         "HELIOGRAPH_SOURCES where not given",
     )
     model_deadline_s: float = Field(10.0, gt=0, le=60, description="for an answer, all tries included")
-    keys_folder: str = Field("", description="folder of mounted secrets, one file a key, e.g. GLM_API_KEY")
-    keys_secret: str = Field("", description="name of a secret in AWS Secrets Manager: JSON, key → value")
     reason_models: Literal["between", "always", "never"] = Field(
         "between", description="for which signals a model is asked: those that are not clear, all, or none"
     )

@@ -1,6 +1,7 @@
 """One question to a model: from the record when it was asked before, and at most once at a time."""
 
 import asyncio
+import contextlib
 from typing import TypeVar
 
 import msgspec
@@ -58,14 +59,11 @@ class Asking:
         known = await self._answers.get(key)
         metrics.CACHE.labels("panel", "miss" if known is None else "hit").inc()
         self._count(prompt, known)
-        record = known or await self._shared(key, prompt)
+        record = known or await self._shared(key, prompt, kind)
         try:
-            reply = msgspec.json.decode(record.answer.text.encode(), type=kind)
+            return msgspec.json.decode(record.answer.text.encode(), type=kind), record
         except msgspec.DecodeError as error:
             raise NoAnswer(f"invalid: {error}") from None
-        if known is None:
-            await self._answers.put(key, record)
-        return reply, record
 
     def _count(self, prompt: Prompt, known: Record | None) -> None:
         if self._usage is not None:
@@ -74,10 +72,10 @@ class Asking:
                 Use(provider=provider, purpose=prompt.purpose, asked=1, cached=int(known is not None))
             )
 
-    async def _shared(self, key: str, prompt: Prompt) -> Record:
+    async def _shared(self, key: str, prompt: Prompt, kind: type[T]) -> Record:
         task = self._pending.get(key)
         if task is None:
-            task = asyncio.create_task(self._call(prompt))
+            task = asyncio.create_task(self._call(key, prompt, kind))
             self._pending[key] = task
             task.add_done_callback(lambda done: self._ended(key, done))
         # One caller that gives up must not take the answer from the others.
@@ -88,7 +86,7 @@ class Asking:
         if not task.cancelled():
             task.exception()  # told to those who wait for it, if there are any left
 
-    async def _call(self, prompt: Prompt) -> Record:
+    async def _call(self, key: str, prompt: Prompt, kind: type[T]) -> Record:
         self.calls += 1
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -98,4 +96,9 @@ class Asking:
         if isinstance(answer, Refusal):
             raise NoAnswer(f"{answer.reason}: {answer.detail}")
         self.cost += answer.cost
-        return Record(prompt=prompt, answer=answer)
+        record = Record(prompt=prompt, answer=answer)
+        with contextlib.suppress(msgspec.DecodeError):
+            msgspec.json.decode(answer.text.encode(), type=kind)
+            # Before the question leaves those under way: whoever asks next finds it in one of both places.
+            await self._answers.put(key, record)
+        return record

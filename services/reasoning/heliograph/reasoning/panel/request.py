@@ -95,12 +95,13 @@ def checked(request: Request, today: date) -> tuple[str, ...]:
 
 
 async def task_of(request: Request, source: Source, today: date) -> Task:
-    """The task that a request, which is checked, means on a day.
+    """The task that a request means on a day.
 
     Raises:
-        InputError: a record cannot be read.
+        InputError: the request is wrong, or a record cannot be read.
         UnavailableError: the source does not answer.
     """
+    checked(request, today)
     asof = request.asof
     if asof is None:
         found = await asyncio.gather(*(source.records(ticker) for ticker in request.tickers))

@@ -6,6 +6,9 @@ from pydantic import AliasChoices, Field
 
 from heliograph.common.config import Settings
 
+FINANCIAL_DATASETS = "https://api.financialdatasets.ai"
+FMP = "https://financialmodelingprep.com/stable"
+
 
 class PanelSettings(Settings):
     """Where the panel's data come from, and how it deals with models."""
@@ -19,6 +22,13 @@ class PanelSettings(Settings):
         "",
         description="a name and an e-mail address for the SEC, which is asked for filings when it is set",
     )
+    financial_datasets_url: str = Field(
+        FINANCIAL_DATASETS,
+        description="Financial Datasets, asked where there is a FINANCIAL_DATASETS_API_KEY",
+    )
+    fmp_url: str = Field(FMP, description="Financial Modeling Prep, asked where there is an FMP_API_KEY")
+    keys_folder: str = Field("", description="folder of mounted secrets, one file a key, e.g. GLM_API_KEY")
+    keys_secret: str = Field("", description="name of a secret in AWS Secrets Manager: JSON, key → value")
     panel_runs: int = Field(50, ge=1, le=1000, description="runs of the panel at once; more wait")
     panel_model_wait_s: float = Field(15.0, gt=0, le=120, description="for the answer of one persona's model")
     panel_without_model: Literal["score", "abstain"] = Field(

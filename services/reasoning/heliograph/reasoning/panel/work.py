@@ -1,6 +1,7 @@
 """What one request to the panel takes: the sources, the models, the run, and what is published of it."""
 
 import asyncio
+import os
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -14,6 +15,7 @@ from heliograph.common.bus import Bus, Message
 from heliograph.common.clock import NANOSECONDS, Clock
 from heliograph.common.events import Verdict, encode
 from heliograph.common.ids import derive_id
+from heliograph.common.spend.keys import Keys
 from heliograph.common.spend.usage import Usage
 from heliograph.reasoning.models.port import Models
 from heliograph.reasoning.panel.agents import portfolio_manager
@@ -24,6 +26,7 @@ from heliograph.reasoning.panel.panel import MANAGERS, Panel, Step
 from heliograph.reasoning.panel.records.edgar import Edgar
 from heliograph.reasoning.panel.records.folder import Folder
 from heliograph.reasoning.panel.records.known import Source
+from heliograph.reasoning.panel.records.providers import FinancialDatasets, Fmp
 from heliograph.reasoning.panel.records.sources import Combined, Remembered
 from heliograph.reasoning.panel.request import (
     Reply,
@@ -66,8 +69,10 @@ class PanelWork:
         self._clock = clock
         self._models = models
         self._usage = usage
-        self._edgar = Edgar(settings.sec_user_agent, clock=clock) if settings.sec_user_agent else None
-        self._source = Remembered(_source(settings, self._edgar), clock)
+        self._online = _online(settings, clock)
+        offline: list[Source] = [Folder(Path(settings.panel_data))] if settings.panel_data else []
+        # The providers before the folder, which may be older.
+        self._source = Remembered(Combined([*self._online, *offline]), clock)
         memory = MemoryAnswers(settings.panel_answers)
         self._answers: Answers = memory if redis is None else RedisAnswers(redis, memory)
         self._pending: Pending = {}
@@ -78,8 +83,8 @@ class PanelWork:
         for task in self._pending.values():
             task.cancel()
         await asyncio.gather(*self._pending.values(), return_exceptions=True)
-        if self._edgar is not None:
-            await self._edgar.close()
+        for provider in self._online:
+            await provider.close()
 
     async def accept(self, body: bytes) -> tuple[Request, Run]:
         """A request that can be run, with its run, which has begun.
@@ -185,11 +190,12 @@ class PanelWork:
         ]
 
 
-def _source(settings: PanelSettings, edgar: Edgar | None) -> Source:
-    """What the settings name; the SEC before the folder, which may be older."""
-    sources: list[Source] = []
-    if edgar is not None:
-        sources.append(edgar)
-    if settings.panel_data:
-        sources.append(Folder(Path(settings.panel_data)))
-    return Combined(sources)
+def _online(settings: PanelSettings, clock: Clock) -> list[Edgar | FinancialDatasets | Fmp]:
+    """The providers of the settings; those that need a key give nothing without one."""
+    folder = Path(settings.keys_folder) if settings.keys_folder else None
+    keys = Keys(clock, os.environ, folder, settings.keys_secret)
+    found: list[Edgar | FinancialDatasets | Fmp] = [
+        FinancialDatasets(keys, root=settings.financial_datasets_url, clock=clock),
+        Fmp(keys, root=settings.fmp_url),
+    ]
+    return [Edgar(settings.sec_user_agent, clock=clock), *found] if settings.sec_user_agent else found

@@ -3,22 +3,19 @@
 import asyncio
 import re
 
-import httpx
 import msgspec
 
 from heliograph.common.clock import SYSTEM_CLOCK, Clock
-from heliograph.common.errors import ConfigError, InputError, UnavailableError
+from heliograph.common.errors import ConfigError, InputError
 from heliograph.reasoning.panel.records import facts
 from heliograph.reasoning.panel.records.known import Records
+from heliograph.reasoning.panel.records.web import Web
 
 TICKERS = "https://www.sec.gov/files/company_tickers.json"
 COMPANY_FACTS = "https://data.sec.gov/api/xbrl/companyfacts/CIK{cik:010d}.json"
 CONTACT = re.compile(r"\S+@\S+\.\S+")
-TIMEOUT_S = 20.0
 LISTED_S = 86_400.0
 """Companies are listed anew each day."""
-AT_ONCE = 4
-"""The SEC allows ten requests a second."""
 
 
 class _Listed(msgspec.Struct):
@@ -49,19 +46,16 @@ class Edgar:
             raise ConfigError(
                 f"sec_user_agent: {user_agent!r}, expected a name and an e-mail address, as the SEC asks for"
             )
-        self._client = httpx.AsyncClient(
-            headers={"User-Agent": user_agent, "Accept-Encoding": "gzip"}, timeout=TIMEOUT_S
-        )
+        self._web = Web("", {"User-Agent": user_agent, "Accept-Encoding": "gzip"})
         self._tickers = tickers
         self._company_facts = company_facts
-        self._turn = asyncio.Semaphore(AT_ONCE)
         self._clock = clock
         self._listed_until = 0.0
         self._ciks: dict[str, int] = {}
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        await self._web.close()
 
     async def records(self, ticker: str) -> Records:
         """What a company has filed; empty where the SEC lists no such ticker or has no facts.
@@ -71,12 +65,12 @@ class Edgar:
             UnavailableError: the SEC does not answer, or asks for fewer requests.
         """
         cik = (await self._listed()).get(ticker.replace(".", "-"))
-        payload = None if cik is None else await self._get(self._company_facts.format(cik=cik))
+        payload = None if cik is None else await self._web.get(self._company_facts.format(cik=cik))
         return Records(facts={} if payload is None else await asyncio.to_thread(facts.decode, payload, "SEC"))
 
     async def _listed(self) -> dict[str, int]:
         if self._clock.monotonic() >= self._listed_until:
-            payload = await self._get(self._tickers)
+            payload = await self._web.get(self._tickers)
             try:
                 rows = msgspec.json.decode(payload or b"{}", type=dict[str, _Listed])
             except msgspec.DecodeError as error:
@@ -84,20 +78,3 @@ class Edgar:
             self._ciks = {row.ticker: row.cik_str for row in rows.values()}
             self._listed_until = self._clock.monotonic() + LISTED_S
         return self._ciks
-
-    async def _get(self, url: str) -> bytes | None:
-        """The body; None where there is no such thing."""
-        try:
-            async with self._turn:
-                answer = await self._client.get(url)
-        except httpx.HTTPError as error:
-            raise UnavailableError(f"{url}: {error!r}") from error
-        if answer.status_code == httpx.codes.NOT_FOUND:
-            return None
-        if answer.status_code == httpx.codes.TOO_MANY_REQUESTS or answer.is_server_error:
-            raise UnavailableError(f"{url}: status {answer.status_code}")
-        if not answer.is_success:
-            raise InputError(
-                f"{url}: status {answer.status_code}, expected 200; is the user agent a true one?"
-            )
-        return answer.content

@@ -1,0 +1,205 @@
+"""Financial Datasets and FMP over HTTP: recorded answers, every fault, and a key that is seen nowhere."""
+
+import json
+import threading
+from collections.abc import AsyncIterator, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from heliograph.common.bus import Bus
+from heliograph.common.clock import SYSTEM_CLOCK
+from heliograph.common.config import Settings
+from heliograph.common.errors import InputError, UnavailableError
+from heliograph.common.spend.keys import Keys
+from heliograph.reasoning.panel.records.providers import FinancialDatasets, Fmp
+from heliograph.reasoning.panel.service import PanelService
+from heliograph.reasoning.settings import ReasoningSettings
+
+PAYLOADS = Path(__file__).parent / "panel_payloads"
+RECORDED = {
+    "/fd/financial-metrics/": "AAPL.metrics.json",
+    "/fd/insider-trades/": "AAPL.insider_trades.json",
+    "/fd/news/": "AAPL.news.json",
+    "/fd/prices/": "AAPL.prices.json",
+}
+# Apple's statement of fiscal 2023 (Form 10-K of 2023-11-03) under FMP's names.
+YEAR = {"date": "2023-09-30", "period": "FY", "filingDate": "2023-11-03"}
+STATEMENTS = {
+    "/fmp/income-statement": [YEAR | {"revenue": 383285000000, "netIncome": 96995000000}],
+    "/fmp/balance-sheet-statement": [YEAR | {"totalAssets": 352583000000}],
+    "/fmp/cash-flow-statement": [YEAR | {"operatingCashFlow": 110543000000}],
+}
+KEY, SECOND = "fd-secret-value-1", "fd-secret-value-2"
+
+
+class Site(ThreadingHTTPServer):
+    """Both providers, with the faults of `faults` first: statuses, `cut`, `garbage`."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.root = f"http://127.0.0.1:{self.server_port}"
+        self.asked: list[str] = []
+        self.faults: list[int | str] = []
+        self.refused: set[str] = set()
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Site
+
+    def do_GET(self) -> None:
+        address = urlsplit(self.path)
+        self.server.asked.append(self.path)
+        query = parse_qs(address.query)
+        status, body = self._answer(address.path, query)
+        if self.server.faults:
+            fault = self.server.faults.pop(0)
+            if fault == "cut":
+                self.send_response(200)
+                self.send_header("Content-Length", "1000")
+                self.end_headers()
+                self.wfile.write(b"{")
+                return
+            status, body = (200, b"<html>") if fault == "garbage" else (int(fault), b"{}")
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _answer(self, path: str, query: dict[str, list[str]]) -> tuple[int, bytes]:
+        key = self.headers.get("X-API-KEY") or self.headers.get("apikey") or ""
+        if not key or key in self.server.refused:
+            return 401, json.dumps({"error": f"bad key {key}"}).encode()
+        if "AAPL" not in (*query.get("ticker", ()), *query.get("symbol", ())):
+            return 404, b"{}"
+        if path in RECORDED:
+            return 200, (PAYLOADS / RECORDED[path]).read_bytes()
+        return 200, json.dumps(STATEMENTS[path]).encode()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        pass
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    server = Site()
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def keys() -> Keys:
+    return Keys(SYSTEM_CLOCK, {"FINANCIAL_DATASETS_API_KEY": KEY, "FMP_API_KEY": KEY})
+
+
+@pytest.fixture
+async def datasets(site: Site, keys: Keys) -> AsyncIterator[FinancialDatasets]:
+    made = FinancialDatasets(keys, root=site.root + "/fd")
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def fmp(site: Site, keys: Keys) -> AsyncIterator[Fmp]:
+    made = Fmp(keys, root=site.root + "/fmp")
+    yield made
+    await made.close()
+
+
+async def test_recorded_answers_become_records(site: Site, datasets: FinancialDatasets, fmp: Fmp) -> None:
+    known = await datasets.records("AAPL")
+    assert known.metrics[0].return_on_equity == 1.56
+    assert known.prices is not None
+    assert len(known.prices) == 6
+    assert known.trades
+    assert known.news
+    (year,) = (await fmp.records("AAPL")).annual_items
+    assert (year.revenue, year.total_assets, year.operating_cash_flow) == (
+        383_285_000_000,
+        352_583_000_000,
+        110_543_000_000,
+    )
+    assert year.filed.isoformat() == "2023-11-03"
+    assert len(site.asked) == 8
+    assert {"period=ttm", "period=annual"} <= {part for path in site.asked for part in path.split("&")}
+    assert not [path for path in site.asked if KEY in path]
+
+
+async def test_an_unknown_ticker_has_nothing(datasets: FinancialDatasets, fmp: Fmp) -> None:
+    assert (await datasets.records("NOBODY")).newest is None
+    assert (await fmp.records("NOBODY")).newest is None
+
+
+async def test_without_a_key_nobody_is_asked(site: Site) -> None:
+    nothing = Keys(SYSTEM_CLOCK, {})
+    for provider in (FinancialDatasets(nothing, root=site.root), Fmp(nothing, root=site.root)):
+        assert (await provider.records("AAPL")).newest is None
+        await provider.close()
+    assert site.asked == []
+
+
+@pytest.mark.parametrize("fault", [429, 500, 503, "cut"])
+async def test_an_outage_is_tried_again_and_then_told(site: Site, fmp: Fmp, fault: int | str) -> None:
+    site.faults = [fault, fault]
+    assert (await fmp.records("AAPL")).annual_items
+    site.faults = [fault] * 9
+    with pytest.raises(UnavailableError, match="statement") as told:
+        await fmp.records("AAPL")
+    assert KEY not in str(told.value)
+
+
+@pytest.mark.parametrize(("fault", "named"), [("garbage", "FMP"), (400, "status 400"), (402, "status 402")])
+async def test_what_is_wrong_is_refused_by_name(site: Site, fmp: Fmp, fault: int | str, named: str) -> None:
+    site.faults = [fault] * 3
+    with pytest.raises(InputError, match=named):
+        await fmp.records("AAPL")
+
+
+async def test_a_refused_key_gives_way_to_the_second_and_is_shown_nowhere(
+    site: Site, capfd: pytest.CaptureFixture[str]
+) -> None:
+    site.refused = {KEY}
+    two = Keys(SYSTEM_CLOCK, {"FINANCIAL_DATASETS_API_KEY": KEY, "FINANCIAL_DATASETS_API_KEY_2": SECOND})
+    provider = FinancialDatasets(two, root=site.root + "/fd")
+    assert (await provider.records("AAPL")).metrics
+    site.refused = {KEY, SECOND}
+    with pytest.raises(InputError, match="every value of it was refused") as told:
+        await provider.records("AAPL")
+    await provider.close()
+    out, err = capfd.readouterr()
+    assert "FINANCIAL_DATASETS_API_KEY" in out + err
+    for value in (KEY, SECOND):
+        assert value not in out + err + str(told.value) + "".join(site.asked)
+
+
+async def test_the_panel_judges_by_them(
+    bus: Bus, nats_settings: Settings, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole way: a request on the bus, answers over HTTP with faults in between, and a verdict."""
+    monkeypatch.setenv("FINANCIAL_DATASETS_API_KEY", KEY)
+    monkeypatch.delenv("FMP_API_KEY", raising=False)
+    site.faults = [503, "cut", 429]
+    settings = ReasoningSettings(
+        nats_url=nats_settings.nats_url,
+        shards=4,
+        panel_data="",
+        financial_datasets_url=site.root + "/fd",
+        fmp_url=site.root + "/fmp",
+    )
+    panel = PanelService(settings, bus, SYSTEM_CLOCK)
+    await panel.start()
+    answer: Any = await bus.request("analyze", {"tickers": ["AAPL"], "to": "2024-03-08"}, timeout=30)
+    await panel.stop()
+    (verdict,) = answer["verdicts"]
+    said = {p["agent"]: p["signal"] for p in verdict["predictions"]}
+    assert said["fundamentals"] != "abstain"
+    assert verdict["asof"] == "2024-03-08"
+    # Its prices are six days: too few for technicals, which says so.
+    assert said["technicals"] == "abstain"
