@@ -5,12 +5,17 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from heliograph.common.events import BarBatch
+from heliograph.consensus.__main__ import main
 from heliograph.consensus.engine import Engine, compilation
+from heliograph.consensus.engine.judge import absorb_rows, close_rows, judge
 from heliograph.consensus.engine.kernel import step
+from heliograph.consensus.engine.recall import recall_rows
+from heliograph.consensus.engine.sources import DEAR, PATTERN
 
 COUNT_LOADS = """
 from heliograph.consensus.engine import warm
@@ -22,12 +27,23 @@ print(sum(step.stats.cache_hits.values()), sum(step.stats.cache_misses.values())
 
 def test_the_first_process_fills_the_cache_for_the_next(tmp_path: Path) -> None:
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
-    subprocess.run([sys.executable, "-m", "heliograph.consensus", "--warm"], env=environment, check=True)
+    fill = "from heliograph.consensus.engine import warm; warm()"
+    subprocess.run([sys.executable, "-c", fill], env=environment, check=True)
     assert list(tmp_path.rglob("*.nbc"))
     found = subprocess.run(
         [sys.executable, "-c", COUNT_LOADS], env=environment, check=True, capture_output=True, text=True
     )
     assert found.stdout.split() == ["1", "0"]
+
+
+def test_warming_leaves_nothing_to_compile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the kernels that any set of sources needs: each has the one signature that batches have."""
+    monkeypatch.setattr(sys, "argv", ["heliograph-consensus", "--warm"])
+    main()
+    engine = Engine(others=[PATTERN, DEAR["analysts"]])
+    assert engine.symbols == 0
+    kernels: list[Any] = [step, close_rows, absorb_rows, judge, recall_rows]
+    assert [len(kernel.signatures) for kernel in kernels] == [1] * len(kernels)
 
 
 def test_one_signature_serves_every_batch(walk: Callable[..., list[BarBatch]]) -> None:

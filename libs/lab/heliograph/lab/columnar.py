@@ -12,7 +12,8 @@ import numpy as np
 from heliograph.common.errors import InvariantError
 from heliograph.common.outcomes import EXPIRED, OPEN
 from heliograph.consensus.engine.compilation import compiled_on_disk
-from heliograph.consensus.engine.kernel import close_by_bar, step
+from heliograph.consensus.engine.frames import clock_of
+from heliograph.consensus.engine.kernel import close_by_bar, step_one
 from heliograph.consensus.engine.layout import ABSTAIN, DECISION, SOURCES
 from heliograph.lab.bars import PRICES, Bars, Floats, Integers
 from heliograph.lab.strategy import Strategy
@@ -22,7 +23,7 @@ from heliograph.tracker.closing import PERCENT, Costs
 ROOM = 1024
 """Signals in a block; there are as many blocks as it takes."""
 DOUBT = 1e-6
-OPEN_, HIGH, LOW, CLOSE = range(4)
+OPEN_, HIGH, LOW, CLOSE, VOLUME = range(5)
 
 
 def run_columnar(bars: Bars, strategy: Strategy, costs: Costs) -> Trades:
@@ -38,7 +39,6 @@ def run_columnar(bars: Bars, strategy: Strategy, costs: Costs) -> Trades:
     columns = matrix(bars)
     sources = np.array([SOURCES.index(name) for name in strategy.keys], np.int64)
     lengths = bars.lengths
-    batches = columns.reshape(-1, len(PRICES), 1)
     decision = np.zeros(1, DECISION)
     # One block is written again and again, so that it stays in the cache.
     block = np.zeros(ROOM, layout(len(sources)))
@@ -48,7 +48,7 @@ def run_columnar(bars: Bars, strategy: Strategy, costs: Costs) -> Trades:
         made, at = march(
             engine.state.symbols,
             rows,
-            batches,
+            columns,
             bars.ts,
             bars.starts,
             lengths,
@@ -79,7 +79,7 @@ def matrix(bars: Bars) -> Floats:
 def march(
     symbols: Any,
     rows: Integers,
-    batches: Floats,
+    columns: Floats,
     ts: Integers,
     starts: Integers,
     lengths: Integers,
@@ -97,24 +97,30 @@ def march(
         How many signals were made, and the next row.
     """
     made = 0
+    rules, decided = rule[0], decision[0]
     symbol = np.searchsorted(starts, at, side="right") - 1
     while symbol < rows.size:
-        mine = rows[symbol : symbol + 1]
         state = symbols[rows[symbol]]
+        length = lengths[symbol]
         for row in range(max(at, starts[symbol]), starts[symbol + 1]):
             if made == trades.size:
                 return made, row
-            if (
-                step(symbols, mine, batches[row], ts[row], lengths[symbol], rule, weights, decision, counts)
-                == 0
-            ):
+            bar = (
+                columns[row, OPEN_],
+                columns[row, HIGH],
+                columns[row, LOW],
+                columns[row, CLOSE],
+                columns[row, VOLUME],
+            )
+            clock = clock_of(length, ts[row])
+            if not step_one(state, state, bar, ts[row], length, clock, rules, weights, decided, counts):
                 continue
-            trade, decided = trades[made], decision[0]
+            trade = trades[made]
             trade.symbol = symbol
             trade.row = row
             trade.exit_row = -1
             trade.bar_ts = ts[row]
-            trade.ts = ts[row] + lengths[symbol]
+            trade.ts = ts[row] + length
             trade.expires = decided.expires
             trade.side = decided.side
             trade.regime = decided.regime

@@ -4,7 +4,7 @@ import sys
 
 from heliograph.common.shell import run
 from heliograph.consensus.engine import warm
-from heliograph.consensus.engine.sources import DEAR
+from heliograph.consensus.engine.sources import DEAR, PATTERN
 from heliograph.consensus.service import ConsensusService
 from heliograph.consensus.settings import ConsensusSettings
 
@@ -13,7 +13,7 @@ def main() -> None:
     """Run the service, or fill the kernel's cache."""
     if sys.argv[1:] == ["--warm"]:
         warm()
-        warm([DEAR["analysts"]])
+        warm([DEAR["analysts"], PATTERN])
         return
     run(ConsensusService, ConsensusSettings)
 

@@ -225,6 +225,41 @@ def take(
     return sma_20, sma_50
 
 
+@compiled
+def step_one(
+    symbol: Symbol,
+    benchmark: Symbol,
+    bar: tuple[float, float, float, float, float],
+    bar_ts: int,
+    interval_ns: int,
+    clock: tuple[int, int, bool, bool],
+    rules: Rules,
+    weights: Records,
+    decision: Decision,
+    counts: Integers,
+) -> bool:
+    """Take one bar (open, high, low, close, volume) of a symbol; whether it led to a decision.
+
+    `clock` is that of the bar, see `clock_of`; the others are as in `step`.
+    """
+    open_, high, low, close, volume = bar
+    taken = refusal(symbol, bar_ts, interval_ns, open_, high, low, close, volume)
+    counts[taken] += 1
+    if taken != BARS:
+        return False
+    closed_at = bar_ts + interval_ns
+    symbol.last_ts = bar_ts
+    symbol.interval_ns = interval_ns
+    close_held(symbol, bar_ts, closed_at, open_, high, low, close)
+    sma_20, sma_50 = take(symbol, benchmark, bar, clock, closed_at, rules)
+    regime, view = surroundings(symbol, sma_20, sma_50, rules)
+    arm = arm_of(symbol.key, bar_ts, weights)
+    found = weigh(symbol, view, multiplier_of(regime, rules), rules, weights[arm])
+    verdict = decide(symbol, found, (arm, regime, view), closed_at, rules, decision)
+    counts[verdict] += 1
+    return verdict == SIGNALS
+
+
 @compiled_on_disk
 def step(
     symbols: Records,
@@ -254,29 +289,30 @@ def step(
     """
     rules: Rules = rule[0]
     first: Table = weights[0]
-    closed_at = bar_ts + interval_ns
     clock = clock_of(interval_ns, bar_ts)
     made = 0
     for position in range(rows.size):
         symbol: Symbol = symbols[rows[position]]
-        open_, high, low = bars[0, position], bars[1, position], bars[2, position]
-        close, volume = bars[3, position], bars[4, position]
-        taken = refusal(symbol, bar_ts, interval_ns, open_, high, low, close, volume)
-        counts[taken] += 1
-        if taken != BARS:
-            continue
-        symbol.last_ts = bar_ts
-        symbol.interval_ns = interval_ns
-        close_held(symbol, bar_ts, closed_at, open_, high, low, close)
         benchmark: Symbol = symbols[first.benchmark] if first.benchmark >= 0 else symbol
-        bar = (open_, high, low, close, volume)
-        sma_20, sma_50 = take(symbol, benchmark, bar, clock, closed_at, rules)
-        regime, view = surroundings(symbol, sma_20, sma_50, rules)
-        arm = arm_of(symbol.key, bar_ts, weights)
-        found = weigh(symbol, view, multiplier_of(regime, rules), rules, weights[arm])
-        verdict = decide(symbol, found, (arm, regime, view), closed_at, rules, decisions[made])
-        counts[verdict] += 1
-        if verdict == SIGNALS:
+        bar = (
+            bars[0, position],
+            bars[1, position],
+            bars[2, position],
+            bars[3, position],
+            bars[4, position],
+        )
+        if step_one(
+            symbol,
+            benchmark,
+            bar,
+            bar_ts,
+            interval_ns,
+            clock,
+            rules,
+            weights,
+            decisions[made],
+            counts,
+        ):
             decisions[made].position = position
             made += 1
     return made

@@ -216,8 +216,6 @@ class Others:
         self, place: int, bar_ts: int, length: int, rows: Integers, state: State, tables: Records
     ) -> None:
         """The votes of the pattern source on some symbols."""
-        if not len(rows):
-            return
         session = SESSIONS.get(time_of_day(bar_ts, length), NO_SESSION)
         directions, confidences = np.zeros(len(rows), np.int64), np.zeros(len(rows))
         recall_rows(state.symbols, self.memory, rows, session, self._rules, tables, directions, confidences)
