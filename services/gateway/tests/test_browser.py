@@ -387,7 +387,14 @@ def test_the_system_shows_every_service_and_the_totals_of_the_record(
     windows: Callable[..., Window], settled: Running
 ) -> None:
     page = windows().open("system")
-    expect(page.locator("table.latency")).to_be_visible()
+    again = page.get_by_role("button", name="Measure again")
+
+    def measured() -> bool:
+        again.click()
+        page.wait_for_timeout(1000)
+        return page.locator("table.latency").is_visible()
+
+    until(measured, "a trace of the newest signals", 60)
     services = ["archiver", "consensus", "fetcher", "gateway", "reasoning", "tracker"]
     expect(page.locator(".service-name")).to_have_text(services)
     stats = owner(settled, "query.tracker.stats")

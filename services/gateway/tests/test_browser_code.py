@@ -1,4 +1,4 @@
-"""No text of any page becomes code, whatever an answer holds: in a real browser, under the policy of the page."""
+"""No text of any page becomes code, whatever an answer holds: in a real browser, under the page's policy."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

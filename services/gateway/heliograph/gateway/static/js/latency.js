@@ -21,10 +21,12 @@ export function stepsOf(spans, id) {
   return Object.fromEntries(ends.filter(([, found]) => found.length).map(([name, found]) => [name, Math.min(...found)]));
 }
 
-/** The steps with the times of the newest signals, shortest first. */
+/** The steps with the times of the newest signals, shortest first; what cannot be read of some is left out. */
 export async function measure(signal) {
   const { signals } = await api.signals({ limit: SIGNALS }, signal);
-  const found = await Promise.all(signals.map(async ({ id }) => stepsOf((await api.trace(id, signal)).spans, id)));
+  const read = await Promise.allSettled(signals.map(async ({ id }) => stepsOf((await api.trace(id, signal)).spans, id)));
+  const found = read.filter(({ status }) => status === "fulfilled").map(({ value }) => value);
+  if (read.length && !found.length) throw read[0].reason;
   const steps = STEPS.map(([key, name]) => {
     const times = found.map((each) => each[key]).filter((time) => time !== undefined);
     return { name, times: times.sort((a, b) => a - b) };

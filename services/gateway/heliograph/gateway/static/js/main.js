@@ -139,6 +139,7 @@ installTheme(document.getElementById("theme"), () => {
 document.fonts.ready.then(() => signals.draw());
 
 route();
+signals.refresh();
 live.connect();
 stats();
 alerts();
