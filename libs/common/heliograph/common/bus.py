@@ -99,13 +99,8 @@ class Bus:
 
     async def _ensure(self, stream: Stream) -> None:
         shards = str(self.settings.shards)
-        try:
-            info = await self._retry(lambda: self.js.stream_info(stream.name))
-            if stream.passing and info.config.retention != api.RetentionPolicy.LIMITS:
-                await log.awarning("stream made again, since its retention has changed", stream=stream.name)
-                await self._retry(lambda: self.js.delete_stream(stream.name))
-                raise NotFoundError
-        except NotFoundError:
+        info = await self._found(stream)
+        if info is None:
             await self._make(stream, shards)
             return
         found = (info.config.metadata or {}).get("shards", shards)
@@ -114,6 +109,18 @@ class Bus:
                 f"shards: {shards}, but the stream {stream.name} was made for {found}; "
                 "keep that number or make a new set of streams"
             )
+
+    async def _found(self, stream: Stream) -> api.StreamInfo | None:
+        """A stream that is there, unless it is a passing one of a retention that it has no more."""
+        try:
+            info: api.StreamInfo = await self._retry(lambda: self.js.stream_info(stream.name))
+            if not stream.passing or info.config.retention == api.RetentionPolicy.LIMITS:
+                return info
+            await log.awarning("stream made again, since its retention has changed", stream=stream.name)
+            await self._retry(lambda: self.js.delete_stream(stream.name))
+        except NotFoundError:
+            pass
+        return None
 
     async def _make(self, stream: Stream, shards: str) -> None:
         """Make a stream; one that another process has just made is the same one."""
