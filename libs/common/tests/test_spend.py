@@ -89,33 +89,28 @@ async def call(one: Spend, what: Meter, costs: list[int], wait_s: float = 0.0) -
     return None
 
 
-async def test_a_storm_over_three_replicas_never_exceeds_the_budget(replicas: Make) -> None:
+async def test_a_storm_over_three_replicas_exceeds_no_budget_and_no_window(replicas: Make) -> None:
+    """Ten thousand calls at once, half of a provider with little money, half of one with few calls."""
     three = [replicas() for _ in range(3)]
-    what = meter(daily_budget=50 * CENT)
-    costs: list[int] = []
-    storm = [call(three[n % 3], what, costs) for n in range(3_000)]
+    poor = meter(daily_budget=50 * CENT)
+    narrow = meter(name="deepseek", calls=200, window_s=600.0)
+    spent: list[int] = []
+    called: list[int] = []
+    storm = [call(three[n % 3], *((poor, spent) if n % 2 else (narrow, called))) for n in range(10_000)]
     refused = [d for d in await asyncio.gather(*storm) if d]
-    assert sum(costs) <= what.daily_budget
-    assert len(costs) >= 500
-    assert {d.reason for d in refused} == {"budget"}
-    while await call(three[0], what, costs) is None:
-        assert sum(costs) <= what.daily_budget
+    assert sum(spent) <= poor.daily_budget
+    assert len(spent) >= 500
+    assert (len(called), sum(d.reason == "rate" for d in refused)) == (200, 4_800)
+    assert all(0 < d.wait_s <= 600 for d in refused if d.reason == "rate")
+    assert {d.reason for d in refused} == {"budget", "rate"}
+    while await call(three[0], poor, spent) is None:
+        assert sum(spent) <= poor.daily_budget
     # What is left is less than one more call might cost: all of the rest could be used.
-    assert what.daily_budget - sum(costs) < MILL
-    assert three[0].spent(what) == sum(costs)
-    assert metrics.SPEND_TODAY.labels("glm")._value.get() == sum(costs) / 1e9
+    assert poor.daily_budget - sum(spent) < MILL
+    assert three[0].spent(poor) == sum(spent)
+    assert metrics.SPEND_TODAY.labels("glm")._value.get() == sum(spent) / 1e9
     assert metrics.SPEND_BUDGET.labels("glm")._value.get() == 0.5
     assert not any(one.alone for one in three)
-
-
-async def test_a_storm_over_three_replicas_never_exceeds_the_window(replicas: Make) -> None:
-    three = [replicas() for _ in range(3)]
-    what = meter(calls=200, window_s=20.0)
-    costs: list[int] = []
-    storm = [call(three[n % 3], what, costs) for n in range(3_000)]
-    refused = [d for d in await asyncio.gather(*storm) if d]
-    assert (len(costs), len(refused)) == (200, 2_800)
-    assert all(d.reason == "rate" and 0 < d.wait_s <= 20 for d in refused)
 
 
 async def test_who_waits_gets_the_next_room_and_no_earlier(replicas: Make, redis_server: Any) -> None:
