@@ -107,8 +107,16 @@ async def test_a_store_that_is_away_is_told_and_loses_nothing(
 
 
 async def test_it_goes_on_after_the_server_was_killed(
-    bus: Bus, db: ClickHouse, events: Any, run: Any, eventually: Eventually, nats_server: Any
+    bus: Bus,
+    db: ClickHouse,
+    events: Any,
+    run: Any,
+    eventually: Eventually,
+    nats_server: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    for name, seconds in (("ACK_WAIT_S", 1), ("PAUSE_S", 0.05), ("PAUSE_MAX_S", 0.2), ("FETCH_WAIT_S", 0.2)):
+        monkeypatch.setattr(span_reader, name, seconds)
     reader = SpanReader(bus, GroupCommit(db.insert, rows=1000, seconds=0.02))
     run(reader)
     await send(bus, body(events, 1), "1")

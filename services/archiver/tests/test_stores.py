@@ -97,6 +97,7 @@ def test_more_keys_than_a_page_of_s3_are_listed(
 def test_s3_that_is_away_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)
     store = S3Store("bucket", endpoint_url="http://127.0.0.1:9")
     with pytest.raises(UnavailableError, match="archive: writing a/b"):
         store.put("a/b", b"")
