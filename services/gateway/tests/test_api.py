@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import openapi_spec_validator
 import pytest
+from nats.js.api import AckPolicy, ConsumerConfig
 
 from heliograph.common.bus import Bus
 from heliograph.common.events import Outcome, Reason, Signal
@@ -207,9 +208,11 @@ async def test_system_shows_replicas_shards_and_lags(
 
     await bus.respond("status.all", status)
     await bus.respond("status.all", stranger)
-    await bus.js.subscribe("signal.>", durable="archiver-spans", stream="SIGNAL")
-    for shard in range(2):
-        await bus.js.subscribe(f"signal.{shard}.>", durable=f"tracker-{shard}-signals", stream="SIGNAL")
+    readers = {"archiver-spans": "signal.>"}
+    readers |= {f"tracker-{shard}-signals": f"signal.{shard}.>" for shard in range(2)}
+    for durable, subject in readers.items():
+        config = ConsumerConfig(durable_name=durable, filter_subject=subject, ack_policy=AckPolicy.EXPLICIT)
+        await bus.js.add_consumer("SIGNAL", config)
     signals = [make_signal(f"S{n}") for n in range(20)]
     await publish(*signals)
     found = (await client.get("/api/system")).raise_for_status().json()
