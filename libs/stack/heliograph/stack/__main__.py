@@ -114,11 +114,11 @@ def tail(
 
 @app.command
 def completion(shell: Literal["bash", "zsh", "fish"]) -> None:
-    """Print the shell's completion of this command, e.g. for `eval "$(heliograph completion bash)"`.
+    """Print the completion of this command for a shell, to be written into the file that the shell reads.
 
     Args:
-        shell: bash, zsh (into a file `_heliograph` of `fpath`), or fish (into
-            `~/.config/fish/completions/heliograph.fish`).
+        shell: bash (`~/.local/share/bash-completion/completions/heliograph`), zsh (`_heliograph` in a folder
+            of `fpath`), or fish (`~/.config/fish/completions/heliograph.fish`).
     """
     sys.stdout.write(app.generate_completion(prog_name="heliograph", shell=shell))
 
