@@ -5,17 +5,11 @@ import numpy as np
 from heliograph.reasoning.panel.company import Company, Prices, ratio
 from heliograph.reasoning.panel.opinion import View
 from heliograph.reasoning.panel.personas.evidence import insider_score, news_score
+from heliograph.reasoning.panel.personas.of_ten import growth_parts, of_ten
 from heliograph.reasoning.panel.personas.scoring import (
-    BEARISH_OF_TEN,
-    BULLISH_OF_TEN,
     Score,
-    Weighted,
-    abstain,
     below,
-    compound,
-    opinion,
     part,
-    stance,
     steps,
 )
 
@@ -34,29 +28,22 @@ class Druckenmiller:
 
     def analyse(self, company: Company) -> View:
         """Bullish from 7.5 of 10, bearish up to 4.5."""
-        score = Weighted(
-            scores=(
-                ("growth and momentum", 0.35, _growth(company)),
-                ("risk-reward", 0.20, _risk(company)),
-                ("valuation", 0.20, _valuation(company)),
-                ("sentiment", 0.15, news_score(company)),
-                ("insiders", 0.10, insider_score(company)),
-            )
+        return of_ten(
+            self.name,
+            company,
+            ("growth and momentum", 0.35, _growth(company)),
+            ("risk-reward", 0.20, _risk(company)),
+            ("valuation", 0.20, _valuation(company)),
+            ("sentiment", 0.15, news_score(company)),
+            ("insiders", 0.10, insider_score(company)),
         )
-        if score.share is None:
-            return abstain(self.name, company, "no figures are known")
-        signal = stance(score.share, BULLISH_OF_TEN, BEARISH_OF_TEN)
-        return opinion(self.name, company, signal, score, score.share)
 
 
 def _growth(company: Company) -> Score:
-    levels = [(0.08, 3.0), (0.04, 2.0), (0.01, 1.0)]
-    items = company.annual_items
     moved = _moved(company.prices)
     return Score(
         parts=(
-            part("revenue growth", steps(compound([i.revenue for i in items]), levels), 3),
-            part("earnings growth", steps(compound([i.earnings_per_share for i in items]), levels), 3),
+            *growth_parts(company, 0.08, 0.04, 0.01),
             part("momentum", steps(moved, [(0.5, 3), (0.2, 2), (0, 1)]), 3),
         )
     )

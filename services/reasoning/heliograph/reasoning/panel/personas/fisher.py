@@ -3,20 +3,14 @@
 from heliograph.reasoning.panel.company import Company, ratio
 from heliograph.reasoning.panel.opinion import View
 from heliograph.reasoning.panel.personas.evidence import insider_score, news_score
+from heliograph.reasoning.panel.personas.of_ten import growth_parts, of_ten
 from heliograph.reasoning.panel.personas.scoring import (
-    BEARISH_OF_TEN,
-    BULLISH_OF_TEN,
     Score,
-    Weighted,
-    abstain,
     at_least,
     below,
-    compound,
     deviation,
-    opinion,
     part,
     share_of,
-    stance,
     steps,
 )
 
@@ -34,24 +28,19 @@ class Fisher:
 
     def analyse(self, company: Company) -> View:
         """Bullish from 7.5 of 10, bearish up to 4.5."""
-        score = Weighted(
-            scores=(
-                ("growth quality", 0.30, _growth(company)),
-                ("margin stability", 0.25, _margins(company)),
-                ("management", 0.20, _management(company)),
-                ("valuation", 0.15, price_score(company)),
-                ("insiders", 0.05, insider_score(company)),
-                ("sentiment", 0.05, news_score(company)),
-            )
+        return of_ten(
+            self.name,
+            company,
+            ("growth quality", 0.30, _growth(company)),
+            ("margin stability", 0.25, _margins(company)),
+            ("management", 0.20, _management(company)),
+            ("valuation", 0.15, price_score(company)),
+            ("insiders", 0.05, insider_score(company)),
+            ("sentiment", 0.05, news_score(company)),
         )
-        if score.share is None:
-            return abstain(self.name, company, "no figures are known")
-        signal = stance(score.share, BULLISH_OF_TEN, BEARISH_OF_TEN)
-        return opinion(self.name, company, signal, score, score.share)
 
 
 def _growth(company: Company) -> Score:
-    levels = [(0.20, 3.0), (0.10, 2.0), (0.03, 1.0)]
     items = company.annual_items
     research = ratio(items[0].research_and_development, items[0].revenue) if items else None
     pays = None
@@ -59,8 +48,7 @@ def _growth(company: Company) -> Score:
         pays = 3.0 if 0.03 <= research <= 0.15 else 2.0 if research > 0.15 else float(research > 0)
     return Score(
         parts=(
-            part("revenue growth", steps(compound([i.revenue for i in items]), levels), 3),
-            part("earnings growth", steps(compound([i.earnings_per_share for i in items]), levels), 3),
+            *growth_parts(company, 0.20, 0.10, 0.03),
             part("research", pays, 3),
         )
     )

@@ -3,17 +3,12 @@
 from heliograph.reasoning.panel.company import Company
 from heliograph.reasoning.panel.opinion import View
 from heliograph.reasoning.panel.personas.evidence import insider_score, news_score
+from heliograph.reasoning.panel.personas.of_ten import growth_parts, of_ten
 from heliograph.reasoning.panel.personas.scoring import (
-    BEARISH_OF_TEN,
-    BULLISH_OF_TEN,
     Score,
-    Weighted,
-    abstain,
     below,
     compound,
-    opinion,
     part,
-    stance,
     steps,
 )
 
@@ -30,31 +25,20 @@ class Lynch:
 
     def analyse(self, company: Company) -> View:
         """Bullish from 7.5 of 10, bearish up to 4.5."""
-        score = Weighted(
-            scores=(
-                ("growth", 0.30, growth_score(company)),
-                ("PEG", 0.25, _peg(company)),
-                ("fundamentals", 0.20, _fundamentals(company)),
-                ("sentiment", 0.15, news_score(company)),
-                ("insiders", 0.10, insider_score(company)),
-            )
+        return of_ten(
+            self.name,
+            company,
+            ("growth", 0.30, growth_score(company)),
+            ("PEG", 0.25, _peg(company)),
+            ("fundamentals", 0.20, _fundamentals(company)),
+            ("sentiment", 0.15, news_score(company)),
+            ("insiders", 0.10, insider_score(company)),
         )
-        if score.share is None:
-            return abstain(self.name, company, "no figures are known")
-        signal = stance(score.share, BULLISH_OF_TEN, BEARISH_OF_TEN)
-        return opinion(self.name, company, signal, score, score.share)
 
 
 def growth_score(company: Company) -> Score:
     """Compound growth of revenue 3 and of earnings per share 3: above 25, 10, 2 %."""
-    levels = [(0.25, 3.0), (0.10, 2.0), (0.02, 1.0)]
-    items = company.annual_items
-    return Score(
-        parts=(
-            part("revenue growth", steps(compound([i.revenue for i in items]), levels), 3),
-            part("earnings growth", steps(compound([i.earnings_per_share for i in items]), levels), 3),
-        )
-    )
+    return Score(parts=growth_parts(company, 0.25, 0.10, 0.02))
 
 
 def _peg(company: Company) -> Score:

@@ -4,22 +4,17 @@ from itertools import pairwise
 
 from heliograph.reasoning.panel.company import Company, growth, ratio
 from heliograph.reasoning.panel.opinion import View
+from heliograph.reasoning.panel.personas.of_ten import of_ten
 from heliograph.reasoning.panel.personas.scoring import (
-    BEARISH_OF_TEN,
-    BULLISH_OF_TEN,
     Score,
-    Weighted,
-    abstain,
     at_least,
     average,
     below,
     deviation,
     known,
-    opinion,
     part,
     rises,
     share_of,
-    stance,
     steps,
 )
 
@@ -40,18 +35,14 @@ class Munger:
 
     def analyse(self, company: Company) -> View:
         """Bullish from 7.5 of 10, bearish up to 4.5."""
-        score = Weighted(
-            scores=(
-                ("moat", 0.35, moat(company)),
-                ("management", 0.25, management(company)),
-                ("predictability", 0.25, predictability(company)),
-                ("valuation", 0.15, valuation(company)),
-            )
+        return of_ten(
+            self.name,
+            company,
+            ("moat", 0.35, moat(company)),
+            ("management", 0.25, management(company)),
+            ("predictability", 0.25, predictability(company)),
+            ("valuation", 0.15, valuation(company)),
         )
-        if score.share is None:
-            return abstain(self.name, company, "no figures are known")
-        signal = stance(score.share, BULLISH_OF_TEN, BEARISH_OF_TEN)
-        return opinion(self.name, company, signal, score, score.share)
 
 
 def moat(company: Company) -> Score:
