@@ -101,6 +101,10 @@ class Hook:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.port = self.server.server_address[1]
 
+    def url(self, path: str = "") -> str:
+        """The URL for Apprise, with time for a machine that is busy."""
+        return f"json://127.0.0.1:{self.port}/{path}?cto=30&rto=30"
+
 
 @contextmanager
 def web_sink() -> Iterator[Hook]:
@@ -120,7 +124,10 @@ def mail_sink() -> Iterator[tuple[Mailbox, str]]:
     box, port = Mailbox(), free_port()
     controller = Controller(box, hostname="127.0.0.1", port=port)
     controller.start()
-    yield box, f"mailto://127.0.0.1:{port}/?from=heliograph@example.org&to=ops@example.org&mode=insecure"
+    yield (
+        box,
+        f"mailto://127.0.0.1:{port}/?from=heliograph@example.org&to=ops@example.org&mode=insecure&cto=30&rto=30",
+    )
     controller.stop()
 
 
@@ -162,12 +169,12 @@ class Members:
 
 
 def watch_of(
-    bus: Bus, clock: Clock, members: Members, rules: Table, member: str = "a", ttl_s: float = 1.0
+    bus: Bus, clock: Clock, members: Members, rules: Table, member: str = "a", ttl_s: float = 600.0
 ) -> Watch:
     """A watch that waits for no longer than the members take."""
 
     async def gather(asked: Bus, names: list[str]) -> list[samples.Measured]:
-        return await measuring.members(asked, names, members.expected)
+        return await measuring.members(asked, names, members.expected, 30)
 
     return Watch(bus, Membership(bus, "gateway", member, ttl_s), member, rules, clock, gather)
 

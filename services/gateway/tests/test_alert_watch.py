@@ -49,6 +49,7 @@ async def test_the_next_replica_goes_on_and_repeats_nothing(
     await first.look()
     assert await published(bus) == [("ArchiveDamaged", "firing")]
     # The first is killed: it gives nothing back, and its lease falls with its heartbeat.
+    second = watch_of(bus, clock, members, rules, "second", ttl_s=0.2)
     await eventually(second.lead)
     for _ in range(20):
         clock.seconds += 60

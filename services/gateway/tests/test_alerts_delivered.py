@@ -85,9 +85,7 @@ async def test_an_alert_is_delivered_and_resolved(
     clock, members = MovedClock(), Members(bus)
     # The gateway itself measures; of a service that is awaited to be down no other replica may be up.
     await members.add("gateway", "itself")
-    urls = targets(
-        **{f"{rule.name}-mail": mail_url, f"{rule.name}-hook": f"json://127.0.0.1:{hook.port}/{rule.name}"}
-    )
+    urls = targets(**{f"{rule.name}-mail": mail_url, f"{rule.name}-hook": hook.url(rule.name)})
     settings = AlertSettings(alert_tries=20, alert_retry_s=0.05)
     delivery = Delivery(bus, notifier(urls, SYSTEM_CLOCK, {}), settings, [rule.name], SYSTEM_CLOCK)
     await delivery.start()

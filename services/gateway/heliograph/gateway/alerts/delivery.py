@@ -81,6 +81,11 @@ class Delivery:
                 await log.awarning("alerts wait", target=name, error=repr(error))
                 await asyncio.sleep(AWAY_S)
                 subscription = None
+            except asyncio.CancelledError:
+                # Else the server would still give the next message to whoever asked last.
+                with contextlib.suppress(NatsError):
+                    await (subscription or first).unsubscribe()
+                raise
 
     async def _subscribe(self, name: str) -> JetStreamContext.PullSubscription:
         """The target's consumer, made where it is not there.

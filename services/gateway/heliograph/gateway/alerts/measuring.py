@@ -22,10 +22,12 @@ STRATEGIES = 20
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
-async def members(bus: Bus, names: list[str], expected: int | None = None) -> list[Measured]:
-    """What every member measures under these names, of those that answer within a second."""
+async def members(
+    bus: Bus, names: list[str], expected: int | None = None, within_s: float = ANSWER_WITHIN_S
+) -> list[Measured]:
+    """What every member measures under these names: of those that answer in time, or the first `expected`."""
     found = []
-    for answer in await bus.ask_all(SUBJECT, {"names": names}, ANSWER_WITHIN_S, expected):
+    for answer in await bus.ask_all(SUBJECT, {"names": names}, within_s, expected):
         try:
             found.append(msgspec.convert(answer, Measured))
         except msgspec.ValidationError as error:
