@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import httpx
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 
@@ -11,10 +12,12 @@ from heliograph.common.bus import Bus
 
 from .owners_of_results import respond
 
+BUSY, TRIES = 503, 3
 EXAMPLES = 3
 """Good and bad ones each of an operation; one of an operation that takes nothing."""
 
 
+@pytest.mark.timeout(300)
 async def test_no_request_breaks_the_gateway(
     client: httpx.AsyncClient, bus: Bus, owners: Any, make_signal: Any
 ) -> None:
@@ -52,7 +55,10 @@ def explore(schema: Any, url: str) -> dict[str, int]:
                 suppress_health_check=list(HealthCheck),
             )
             def ask(case: Any) -> None:
-                answer = case.call(base_url=url)
+                answer = case.call(base_url=url, timeout=60)
+                for _ in range(TRIES):
+                    if answer.status_code == BUSY:  # this process is the owner too, and may be slow
+                        answer = case.call(base_url=url, timeout=60)
                 tried[case.operation.path] = tried.get(case.operation.path, 0) + 1
                 documented = case.operation.definition.raw["responses"]
                 assert answer.status_code < 500, (case.as_curl_command(), answer.text)
