@@ -8,6 +8,8 @@ from heliograph.archiver.requests import Request
 DAYS_DEFAULT = 30
 DAYS_MOST = 36_500
 ROWS_MOST = 10_000
+ROWS_DEFAULT = {"spend_signals": 100}
+"""Rows of a question without a `limit`, where it is not as many as may be."""
 
 _DAILY = """
 SELECT toString(day), countIf(action = 'BUY') AS buys, countIf(action = 'SELL') AS sells,
@@ -91,6 +93,6 @@ async def ask(db: ClickHouse, question: str, request: Request) -> list[dict[str,
     sql, names = QUESTIONS[question]
     parameters = {
         "days": request.integer("days", DAYS_DEFAULT, least=1, most=DAYS_MOST),
-        "limit": request.integer("limit", ROWS_MOST, least=1, most=ROWS_MOST),
+        "limit": request.integer("limit", ROWS_DEFAULT.get(question, ROWS_MOST), least=1, most=ROWS_MOST),
     }
     return [dict(zip(names, row, strict=True)) for row in await db.rows(sql, parameters)]
