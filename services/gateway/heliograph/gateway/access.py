@@ -106,7 +106,7 @@ class Access:
             raise PermissionDeniedException(f"host: {host!r}, expected an address of this machine")
         method = connection.scope.get("method", "GET")
         origin = connection.headers.get("origin")
-        unsafe = method not in SAFE or connection.scope["type"] is ScopeType.WEBSOCKET
+        unsafe = method not in SAFE or connection.scope["type"] == ScopeType.WEBSOCKET
         if unsafe and origin is not None and urlsplit(origin).netloc != host:
             raise PermissionDeniedException(f"origin: {origin!r}, expected a page of this gateway")
 
