@@ -35,7 +35,7 @@ Make = Callable[..., Any]
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium"),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
 ]
 expect.set_options(timeout=WAIT_MS)
 
@@ -56,7 +56,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Iterator[Runn
     """A running stack that replays at a pace."""
     arguments = ("--data", str(data), "--speed", PACE, "--shards", str(SHARDS), "--port", "0", "--json")
     running = Running(tmp_path_factory.mktemp("stack"), *arguments)
-    until(lambda: recorded(running) or running.process.poll() is not None, "recorded signals", 120)
+    until(lambda: recorded(running) or running.process.poll() is not None, "recorded signals", 240)
     yield running
     assert running.stop() == 0, running.text()
 
@@ -141,7 +141,7 @@ def settled(stack: Running) -> Running:
             and archived["outcomes"] == second["outcomes"]
         )
 
-    until(same, "the end of the replay", 120)
+    until(same, "the end of the replay", 240)
     return stack
 
 
