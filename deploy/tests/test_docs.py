@@ -55,7 +55,7 @@ def test_getting_started_names_real_options(capsys: pytest.CaptureFixture[str]) 
     for words in (["up"], ["status"], ["signals", "tail"]):
         app([*words, "--help"], exit_on_error=False, result_action="return_value")
     assert used
-    assert used <= set(re.findall(r"--[a-z]+", capsys.readouterr().out))
+    assert used <= {"--help", *re.findall(r"--[a-z]+", capsys.readouterr().out)}
 
 
 def test_decisions_have_context_choice_and_consequence() -> None:

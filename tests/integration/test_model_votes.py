@@ -107,7 +107,12 @@ async def test_the_consensus_asks_a_model_answers_and_the_signal_shows_the_vote_
     server.faults["glm"] = Faults(tokens=100, server_error=0.1, wrong_schema=0.1, injection=0.05)
     await server.start()
     names = ("glm", "deepseek")
-    common = {"nats_url": nats_settings.nats_url, "shards": SHARDS, "heartbeat_s": 0.1, "member_ttl_s": 1.0}
+    common: dict[str, Any] = {
+        "nats_url": nats_settings.nats_url,
+        "shards": SHARDS,
+        "heartbeat_s": 0.1,
+        "member_ttl_s": 1.0,
+    }
     reasoning = ReasoningSettings(
         **common,
         models=list(names),

@@ -58,7 +58,7 @@ class Membership:
         Raises:
             UnavailableError: the server does not answer.
         """
-        if self._members is None:
+        if self._members is None or self._leases is None:
             await self.start()
         if self._members is None:
             raise UnavailableError("membership: no bucket")
