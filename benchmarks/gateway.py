@@ -109,7 +109,8 @@ async def fan_out(bus: Bus, port: int, clients: int, found: list[Signal]) -> tup
     """Milliseconds from the publishing of an event to each client, and to the last one."""
     listeners = [await Listener.connect(port) for _ in range(clients)]
     await asyncio.sleep(1.0)
-    each, last = [], []
+    each: list[float] = []
+    last: list[float] = []
     try:
         for signal in found:
             for listener in listeners:

@@ -96,7 +96,7 @@ def test_promtool_parses_each_query(board: dict[str, Any], tmp_path: Path) -> No
 
 def test_every_metric_is_on_a_board_or_in_an_alert() -> None:
     shown = "\n".join(path.read_text(encoding="utf-8") for path in BOARDS)
-    shown += "\n".join(rule.expr for rule in (*table().recorded, *table().rules))
+    shown += "\n".join([rule.expr for rule in table().recorded] + [rule.expr for rule in table().rules])
     declared = {m._name for m in vars(metrics).values() if isinstance(m, MetricWrapperBase)}
     assert [name for name in sorted(declared) if not re.search(rf"\b{name}", shown)] == []
 
