@@ -64,3 +64,14 @@ def test_bad_rows_are_counted_and_two_thousand_symbols_go_on(
     assert summary["dead"] == 0
     assert summary["signals"] > 0
     assert same(summary) == by_engines(data)
+
+
+def test_one_symbol_alone_goes_all_the_way(once: Callable[..., Running], tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    write(data, "bars.parquet", walk("BRK.B", 500, 11))
+    summary = once("--data", str(data)).summary()
+    assert summary["bars"] == 500
+    assert summary["dead"] == 0
+    assert summary["signals"] == summary["reasons"] > 0
+    assert same(summary) == by_engines(data)
