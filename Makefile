@@ -35,7 +35,7 @@ up: install  ## Start the engines and all services, replay the sample (ARGS="--o
 	@$(BIN)/heliograph up $(ARGS)
 
 test: install  ## Run the tests on the real engines
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: install  ## Lint, format and types
 	$(BIN)/ruff check .

@@ -90,15 +90,15 @@ class Running:
         """Everything that it has printed."""
         return (self.folder / "stdout.txt").read_text() + (self.folder / "stderr.txt").read_text()
 
+    def all_text(self) -> str:
+        """The same, and the end of each process's log: why a run failed."""
+        logs = (f"{p.name}: {p.read_text()[-1500:]}" for p in self.folder.glob("state/logs/*.log"))
+        return self.text() + "\n".join(logs)
+
     def summary(self, timeout: float = 360) -> Summary:
         """The summary of a run with `--once --json`, which must exit with 0."""
         code = self.process.wait(timeout)
-        logs = (
-            "\n".join(f"{p.name}: {p.read_text()[-1500:]}" for p in self.folder.glob("state/logs/*.log"))
-            if code
-            else ""
-        )
-        assert code == 0, self.text() + logs
+        assert code == 0, self.all_text()
         found: Summary = json.loads((self.folder / "stdout.txt").read_text())
         return found
 
@@ -115,11 +115,13 @@ class Running:
             self.errors.close()
 
 
-def until(check: Callable[[], Any], what: str, timeout: float = 60) -> Any:
+def until(
+    check: Callable[[], Any], what: str, timeout: float = 60, why: Callable[[], str] = lambda: ""
+) -> Any:
     """Wait until a check returns something true."""
     deadline = time.monotonic() + timeout
     while not (found := check()):
-        assert time.monotonic() < deadline, f"waited {timeout} s for {what}"
+        assert time.monotonic() < deadline, f"waited {timeout} s for {what}\n{why()}"
         time.sleep(0.05)
     return found
 

@@ -37,6 +37,7 @@ def published(running: Running, messages: int) -> bool:
 
 def restarted(running: Running, name: str, killed: int) -> bool:
     """Whether another process has taken the place of a killed one."""
+    assert running.process.poll() is None, running.all_text()
     return running.pid(name) not in (None, killed)
 
 
@@ -47,7 +48,7 @@ def disturb(running: Running, names: tuple[str, ...], total: int) -> None:
         until(partial(published, running, share), f"{share} messages")
         assert not published(running, total), f"the replay is over before {name} is killed"
         killed = running.kill(name, signal.SIGKILL)
-        until(partial(restarted, running, name, killed), f"{name} to be restarted")
+        until(partial(restarted, running, name, killed), f"{name} to be restarted", 120, running.all_text)
 
 
 @pytest.fixture(scope="module")
