@@ -117,7 +117,7 @@ async def fan_out(bus: Bus, port: int, clients: int, found: list[Signal]) -> tup
                 listener.arrived.clear()
             began = time.perf_counter()
             await bus.client.publish(f"signal.0.{signal.symbol}", encode(signal))
-            await bus.client.flush()
+            await bus.settled()
             try:
                 async with asyncio.timeout(ALL_S):
                     for listener in listeners:
@@ -146,7 +146,7 @@ async def measure(clients: int, connections: int, seconds: float) -> list[Figure
 
     async with running() as (bus, gateway, port):
         await bus.respond("query.tracker.signals", respond, queue="tracker")
-        await bus.client.flush()
+        await bus.settled()
         await load(port, f"/api/signals?limit={PAGE}", 1, 1.0)
         idle = gateway.memory_info().rss
         took, counted = await load(port, f"/api/signals?limit={PAGE}", connections, seconds)

@@ -126,15 +126,6 @@ async def connect(address: str) -> AsyncIterator[Connect]:
         await bus.close()
 
 
-async def answered(bus: Bus) -> None:
-    """Wait until the server has answered all that was sent.
-
-    The library's ping goes out at once, ahead of what waits to be sent: the second one comes after it.
-    """
-    await bus.client.flush(timeout=20)
-    await bus.client.flush(timeout=20)
-
-
 async def refused(bus: Bus, subjects: list[str], *, listening: bool = False) -> set[str]:
     """Which of these a user may not publish to, or not subscribe to."""
     for subject in subjects:
@@ -142,7 +133,7 @@ async def refused(bus: Bus, subjects: list[str], *, listening: bool = False) -> 
             await bus.client.subscribe(subject)
         else:
             await bus.client.publish(subject, b"", reply=bus.client.new_inbox())
-    await answered(bus)
+    await bus.settled()
     known = bus.refusals._subscribed if listening else bus.refusals._published
     return {subject for subject in subjects if subject.lower() in known}
 
@@ -209,7 +200,7 @@ async def test_a_subscriber_reads_and_cannot_touch_the_readers_of_the_platform(
     await subscriber.client.request("$JS.API.CONSUMER.CREATE.SIGNAL.other", other, 15)
     for verb in ("DELETE", "PURGE", "UPDATE"):
         await subscriber.client.publish(f"$JS.API.STREAM.{verb}.SIGNAL", b"", reply="_INBOX.x")
-    await answered(subscriber)
+    await subscriber.settled()
     found = await operator.js.consumer_info("SIGNAL", "tracker-0-signals")
     assert found.config.filter_subject is None
     assert (await operator.js.stream_info("SIGNAL")).state.messages == 1
@@ -230,7 +221,7 @@ async def test_a_stored_message_that_is_delivered_as_a_request_is_none(connect: 
         return b"{}"
 
     await tracker.respond("query.tracker.stats", answer)
-    await answered(tracker)
+    await tracker.settled()
     await operator.js.publish("signal.0.MSFT", b"stored")
     delivering = api.ConsumerConfig(name="aimed", deliver_subject="query.tracker.stats")
     await subscriber.js.add_consumer("SIGNAL", delivering)
@@ -242,7 +233,7 @@ async def test_a_refusal_is_loud(connect: Connect, eventually: Eventually) -> No
     bus = await connect("archiver")
     await bus.client.publish("signal.0.AAPL", b"{}")
     await bus.client.subscribe("_INBOX_tracker.>")
-    await answered(bus)
+    await bus.settled()
     service: Any = Silent()
     shell = Shell(service, bus.settings)
     shell._bus = bus

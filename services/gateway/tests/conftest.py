@@ -288,6 +288,6 @@ def publish(bus: Bus) -> Publish:
             kind = type(event).__name__.lower()
             shard = shard_of(symbol, bus.settings.shards)
             await bus.client.publish(f"{kind}.{shard}.{encode_symbol(symbol)}", encode(event))
-        await bus.client.flush()
+        await bus.settled()
 
     return send

@@ -221,4 +221,4 @@ async def respond(bus: Bus, asked: list[tuple[str, dict[str, Any]]]) -> None:
 
     for name in ANSWERS:
         await bus.respond(f"query.{name}", answering(name), queue=name.partition(".")[0])
-    await bus.client.flush()
+    await bus.settled()

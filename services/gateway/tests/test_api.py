@@ -1,5 +1,6 @@
 """The REST API over the real bus."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from nats.js.api import AckPolicy, ConsumerConfig
 
 from heliograph.common.bus import Bus
 from heliograph.common.events import Outcome, Reason, Signal
+from heliograph.gateway.service import GatewayService
 
 SIGNAL_ID = "0123456789abcdef"
 SCRIPT = "<script>alert(1)</script>"
@@ -127,6 +129,32 @@ async def test_what_http_refuses_is_json_too(
     assert answer.json()["error"]
 
 
+async def test_a_signal_that_was_told_is_waited_for_until_it_is_recorded(
+    gateway: GatewayService,
+    client: httpx.AsyncClient,
+    owners: Any,
+    publish: Callable[..., Awaitable[None]],
+    make_signal: Callable[..., Signal],
+    eventually: Callable[..., Awaitable[Any]],
+) -> None:
+    signal, never = make_signal("A"), make_signal("B")
+    await publish(signal)
+
+    async def heard() -> bool:
+        return bool((await gateway.status())["events"])
+
+    async def asked() -> bool:
+        return len(owners.asked) > 0
+
+    await eventually(heard)
+    asking = asyncio.create_task(client.get(f"/api/signals/{signal.id}"))
+    await eventually(asked)
+    assert not asking.done()
+    owners.add(signal)
+    assert (await asking).json()["id"] == signal.id
+    assert (await client.get(f"/api/signals/{never.id}")).status_code == 404
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -149,7 +177,7 @@ async def test_an_answer_that_breaks_the_contract_gives_503(client: httpx.AsyncC
         return b'{"signals": [{"id": 7}]}'
 
     await bus.respond("query.tracker.signals", answer)
-    await bus.client.flush()
+    await bus.settled()
     found = await client.get("/api/signals")
     assert found.status_code == 503
     assert "does not fit" in found.json()["error"]
@@ -160,7 +188,7 @@ async def test_stats_are_shown_without_the_archive(client: httpx.AsyncClient, bu
         return httpx.Response(200, json=book.stats({})).content
 
     await bus.respond("query.tracker.stats", answer)
-    await bus.client.flush()
+    await bus.settled()
     found = (await client.get("/api/stats")).raise_for_status().json()
     assert found["archived"] is None
     assert found["win_rate"] is None

@@ -349,6 +349,19 @@ class Bus:
             raise UnavailableError(f"{subject}: {answer['error']}")
         return answer
 
+    async def settled(self, timeout: int = 20) -> None:
+        """Wait until the server has taken all that was sent, subscriptions among it.
+
+        Raises:
+            UnavailableError: it does not answer in time.
+        """
+        try:
+            # The library's ping overtakes what waits to be written: only the second one comes after it.
+            for _ in range(2):
+                await self.client.flush(timeout)
+        except (TimeoutError, NatsError, OSError) as error:
+            raise UnavailableError(f"nats: {error!r}") from error
+
     async def ask_all(
         self, subject: str, body: Mapping[str, object], wait: float = 0.5, expected: int | None = None
     ) -> list[Any]:

@@ -1,14 +1,18 @@
 """The REST API: every answer comes from the owner of the data."""
 
+import asyncio
+
 from litestar import Controller, get
 from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
 
-from heliograph.common.errors import InputError
+from heliograph.common.errors import InputError, UnavailableError
 from heliograph.common.intervals import interval_ns
 from heliograph.common.subjects import check_symbol
 from heliograph.gateway import parameters as p
 from heliograph.gateway.access import GUARDS
+from heliograph.gateway.announced import PAUSES_S
+from heliograph.gateway.hub import Hub
 from heliograph.gateway.owners import Owners
 from heliograph.gateway.recent import Recent
 from heliograph.gateway.records import BarSeries, SignalPage, SignalRecord, Stats, System, Trace
@@ -51,13 +55,22 @@ class Api(Controller):
         return found[0]
 
     @get("/signals/{id:str}", summary="One signal", responses={404: UNKNOWN})
-    async def signal(self, owners: NamedDependency[Owners], id: p.SignalId) -> SignalRecord:  # noqa: A002 - the field's name
-        """One signal with its reason and its outcome."""
+    async def signal(
+        self,
+        owners: NamedDependency[Owners],
+        hub: NamedDependency[Hub],
+        id: p.SignalId,  # noqa: A002 - the field's name
+    ) -> SignalRecord:
+        """One signal with its reason and its outcome; one that was told a moment ago is waited for."""
         known = p.digits("id", id, p.SIGNAL_ID, 16)
-        try:
-            return await owners.signal(known)
-        except InputError as error:
-            raise NotFoundException(str(error)) from error
+        for pause in PAUSES_S:
+            try:
+                return await owners.signal(known)
+            except InputError as error:
+                if known not in hub.announced:
+                    raise NotFoundException(str(error)) from error
+            await asyncio.sleep(pause)
+        raise UnavailableError(f"id: {known!r} was told but is not recorded yet")
 
     @get(["/stats", "/signals/stats"], summary="Counts of signals, outcomes and archived rows")
     async def stats(self, stats: NamedDependency[Recent[Stats]]) -> Stats:

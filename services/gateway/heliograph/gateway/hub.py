@@ -10,6 +10,7 @@ from collections import deque
 import msgspec
 
 from heliograph.common import metrics
+from heliograph.gateway.announced import Announced
 
 KINDS = ("signal", "reason", "outcome", "alert", "agent_progress", "verdict")
 DEFAULT_KINDS = frozenset(KINDS[:3])
@@ -115,6 +116,7 @@ class Hub:
         self._groups: dict[str | None, dict[Filter, Group]] = {}
         """By the symbol that they want, so that an event of another one does not meet them."""
         self._wake = asyncio.Event()
+        self.announced = Announced()
         self.clients = 0
         """Connected now."""
         self.events = 0

@@ -55,9 +55,18 @@ class LiveProtocol(WebSocketsSansIOProtocol):
 
 
 async def subscribe(bus: Bus, hub: Hub) -> None:
-    """Bring everything that clients may want, and that is published from now on, to the hub."""
+    """Bring everything that clients may want, and that is published from now on, to the hub.
+
+    Raises:
+        UnavailableError: the server does not answer.
+    """
+
+    def tell_of_signal(event: Signal, data: bytes) -> None:
+        hub.announced.add(event.id)
+        hub.publish("signal", event.symbol, data)
+
     listened: tuple[tuple[str, Any, Callable[[Any, bytes], None]], ...] = (
-        ("signal", Signal, lambda event, data: hub.publish("signal", event.symbol, data)),
+        ("signal", Signal, tell_of_signal),
         ("reason", Reason, lambda event, data: hub.publish("reason", event.symbol, data)),
         ("outcome", Outcome, lambda event, data: hub.publish("outcome", event.symbol, data)),
         ("analysis", AgentProgress | Verdict, lambda event, data: tell_of_run(hub, event, data)),
@@ -70,6 +79,7 @@ async def subscribe(bus: Bus, hub: Hub) -> None:
             pending_msgs_limit=PENDING_MESSAGES,
             pending_bytes_limit=PENDING_BYTES,
         )
+    await bus.settled()
 
 
 def _taking(

@@ -127,7 +127,7 @@ async def _ask(state: State, body: dict[str, Any], tell: Tell) -> Answer:
 
     async with connected(state) as bus:
         await bus.client.subscribe(subjects.analysis(run, "*"), cb=follow)
-        await bus.client.flush()
+        await bus.settled()
         answer = msgspec.convert(await bus.request(SUBJECT, body, timeout=WITHIN_S), Answer)
         with contextlib.suppress(TimeoutError):  # the last steps may still be on their way
             await asyncio.wait_for(ended.wait(), LAST_STEPS_S)
