@@ -20,8 +20,9 @@ from heliograph.common import subjects
 from heliograph.common.clock import NANOSECONDS
 from heliograph.common.errors import InputError, UnavailableError
 from heliograph.common.events import Event, Outcome, Reason, Signal
-from heliograph.common.tls import TlsClient
+from heliograph.common.tls import NoTlsError, TlsClient
 
+CLOSE_WITHIN_S = 1.0
 CONNECT_WITHIN_S = 10.0
 LOOK_EVERY_S = 1.0
 E = TypeVar("E", bound=Event)
@@ -193,10 +194,13 @@ async def connect(
     options: dict[str, Any] = {"user": user, "password": password} if user else {}
 
     problems: list[Exception] = []
+    opening = True
 
     async def note(error: Exception) -> None:
         """Reconnecting goes on; what cannot be mended comes as an exception of the call."""
         problems[:] = [error]
+        if opening and isinstance(error, NoTlsError | ssl.SSLError):
+            raise UnavailableError(repr(error)) from error
 
     if tls is not None:
         options["tls"] = tls
@@ -212,8 +216,10 @@ async def connect(
                 reconnected_cb=connection.reconnected,
                 **options,
             )
-    except (TimeoutError, NatsError, OSError) as error:
-        with contextlib.suppress(NatsError, OSError):
-            await client.close()
+        opening = False
+    except (TimeoutError, NatsError, OSError, UnavailableError) as error:
+        # After a failed handshake the library would wait for its end for ever.
+        with contextlib.suppress(NatsError, OSError, TimeoutError):
+            await asyncio.wait_for(client.close(), CLOSE_WITHIN_S)
         raise UnavailableError(f"{url}: {problems[0] if problems else error!r}") from error
     return connection
