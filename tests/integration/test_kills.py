@@ -24,8 +24,8 @@ VICTIMS = (
     "redis",
     "gateway",
 )
-AHEAD = "120"
-"""Bars of a shard that the replay may be ahead of its slowest reader, so that each kill falls into it."""
+SLOWLY = {"HELIOGRAPH_BARS_AHEAD": "150", "HELIOGRAPH_WINDOW_MESSAGES": "24"}
+"""So near to its slowest reader, the replay has begun when every service has, and each kill falls into it."""
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -63,6 +63,6 @@ def total(year: Path) -> int:
 def test_every_service_and_engine_killed_in_mid_replay(
     once: Callable[..., Running], year: Path, expected: Summary, total: int
 ) -> None:
-    running = once("--data", str(year), HELIOGRAPH_BARS_AHEAD=AHEAD)
+    running = once("--data", str(year), **SLOWLY)
     disturb(running, VICTIMS, total)
     assert same(running.summary()) == expected

@@ -75,29 +75,44 @@ async def test_room_is_what_the_slowest_consumer_leaves() -> None:
     clock = ToldClock()
     bus: Any = ToldBus()
     backpressure = Backpressure(bus, clock)
-    assert await backpressure.room(3, 100) == 100
+    assert await backpressure.room(3, 100, 60) == 100
     backpressure.spend(3, 60)
-    assert await backpressure.room(3, 100) == 40
-    assert await backpressure.room(4, 100) == 100
+    assert await backpressure.room(3, 100, 60) == 40
+    assert await backpressure.room(4, 100, 60) == 100
     backpressure.spend(3, 40)
-    assert await backpressure.room(3, 100) == 0
+    assert await backpressure.room(3, 100, 60) == 0
     assert bus.looks == 1
 
     bus.behind = {"consensus-3-bars": 90}
     clock.seconds += 1.0
-    assert await backpressure.room(3, 100) == 10
+    assert await backpressure.room(3, 100, 60) == 10
     assert bus.looks == 2
     backpressure.spend(3, 10)
     bus.behind = {"consensus-3-bars": 250}
     clock.seconds += 0.5
-    assert await backpressure.room(3, 100) == 0
+    assert await backpressure.room(3, 100, 60) == 0
     clock.seconds += 0.5
-    assert await backpressure.room(3, 100) == 0
+    assert await backpressure.room(3, 100, 60) == 0
     assert bus.looks == 3
 
     bus.behind = {}
     clock.seconds += 1.0
-    assert await backpressure.room(3, 100) == 100
+    assert await backpressure.room(3, 100, 60) == 100
+
+
+async def test_a_reader_that_has_not_come_is_behind_by_all_that_was_published() -> None:
+    clock = ToldClock()
+    bus: Any = ToldBus()
+    backpressure = Backpressure(bus, clock, ("consensus", "tracker"))
+    assert await backpressure.room(3, 100, 70) == 30
+    backpressure.spend(3, 30)
+    bus.behind = {"consensus-3-bars": 5, "tracker-33-bars": 0}
+    clock.seconds += 1.0
+    assert await backpressure.room(3, 100, 100) == 0
+
+    bus.behind = {"consensus-3-bars": 5, "tracker-3-bars": 80}
+    clock.seconds += 1.0
+    assert await backpressure.room(3, 100, 100) == 20
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,8 @@ class Child:
         deadline = SYSTEM_CLOCK.monotonic() + READY_WITHIN_S
         while True:
             if process.returncode is not None:
-                if not self.ready.is_set():
+                # What was killed is started again; what ends by itself at its first start will do so again.
+                if not self.ready.is_set() and process.returncode > 0:
                     raise StackError(self._report(f"ends with status {process.returncode} at its start"))
                 return
             try:

@@ -1,5 +1,6 @@
 """The services as processes."""
 
+import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,8 @@ from heliograph.stack.process import Command
 from heliograph.stack.state import State
 
 SERVICES = ("fetcher", "consensus", "reasoning", "tracker", "archiver", "gateway")
+READERS = ("consensus", "tracker", "archiver")
+"""Those that need every bar: a replay must not fill its stream before they have come."""
 RECORD = ("POSTGRES_URL", "POSTGRES_OWNER_URL")
 """What the tracker alone is told."""
 HISTORY_DAYS = 120
@@ -50,6 +53,7 @@ def commands(
         "HELIOGRAPH_DATA": str(options.data),
         "HELIOGRAPH_SPEED": MAX_SPEED if options.speed is None else str(options.speed),
         "HELIOGRAPH_HISTORY_DAYS": str(HISTORY_DAYS),
+        "HELIOGRAPH_READERS": json.dumps([name for name in READERS if name in names]),
     }
     return [
         Command(

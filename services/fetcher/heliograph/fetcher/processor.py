@@ -135,7 +135,7 @@ class ReplayProcessor:
             wait = self._shared.pace.wait_s(self._following())
             await asyncio.sleep(min(IDLE_S, wait))
             return
-        room = await self._shared.backpressure.room(self._shard, self._limit)
+        room = await self._shared.backpressure.room(self._shard, self._limit, self._bars.position)
         if room == 0:
             await asyncio.sleep(HOLD_S)
             return

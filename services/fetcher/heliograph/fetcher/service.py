@@ -97,7 +97,7 @@ class Running:
         self._health = health
         self._progress: dict[int, ShardProgress] = {}
         self._turns = asyncio.Semaphore(TURNS)
-        self._backpressure = Backpressure(context.bus, context.clock)
+        self._backpressure = Backpressure(context.bus, context.clock, settings.readers)
         self._pace = Pace(context.clock, None, 0)
         self._copying: asyncio.Task[None] | None = None
         self._finished = False

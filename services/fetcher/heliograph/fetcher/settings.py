@@ -32,4 +32,8 @@ class FetcherSettings(Settings):
         ge=1,
         description="bars of a shard that may wait for its slowest consumer before the replay holds",
     )
+    readers: tuple[str, ...] = Field(
+        (),
+        description="services that count as readers even before they have come, e.g. [\"tracker\"]",
+    )
     redis_url: str = Field("", validation_alias=from_env("REDIS_URL"), repr=False)
