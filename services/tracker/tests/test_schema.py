@@ -125,6 +125,10 @@ QUESTIONS = {
     "E14": ("SELECT 1 FROM signals WHERE symbol = 'A' AND ts >= 5", "symbol_ts"),
     "E15": ("SELECT 1 FROM signals WHERE created > now()", "created"),
     "E16": ("SELECT 1 FROM signals WHERE regime = 'BULL'", "regime_ts"),
+    "newest outcomes": (
+        "SELECT 1 FROM outcomes WHERE (ts, id) < (5, 'a') ORDER BY ts DESC, id DESC LIMIT 10",
+        "outcomes_ts",
+    ),
     "E19": ("SELECT 1 FROM unfinished WHERE symbol = 'A' AND ts >= 5 AND action = 'BUY'", "symbol_ts"),
 }
 
