@@ -6,10 +6,10 @@ change, and a change that was written is told whatever happens to the replica.
 
 import msgspec
 from nats.errors import Error as NatsError
-from nats.js import api
-from nats.js.errors import BucketNotFoundError, KeyWrongLastSequenceError, NotFoundError
+from nats.js.errors import KeyWrongLastSequenceError, NotFoundError
 from nats.js.kv import KeyValue
 
+from heliograph.common.buckets import open_bucket
 from heliograph.common.bus import Bus
 from heliograph.common.errors import FencedError, UnavailableError
 from heliograph.common.events import Alert
@@ -70,11 +70,5 @@ class Book:
 
     async def _open(self) -> KeyValue:
         if self._bucket is None:
-            try:
-                self._bucket = await self._bus.js.key_value(BUCKET)
-            except (BucketNotFoundError, NotFoundError):
-                config = api.KeyValueConfig(
-                    bucket=BUCKET, history=1, replicas=self._bus.settings.replicas, direct=True
-                )
-                self._bucket = await self._bus.js.create_key_value(config)
+            self._bucket = await open_bucket(self._bus, BUCKET)
         return self._bucket
