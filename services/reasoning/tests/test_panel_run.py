@@ -24,12 +24,13 @@ from heliograph.reasoning.panel.answers import (
 )
 from heliograph.reasoning.panel.asking import Asking, NoAnswer
 from heliograph.reasoning.panel.opinion import Abstention, Opinion
-from heliograph.reasoning.panel.panel import Panel, Step, Task
+from heliograph.reasoning.panel.panel import Analysis, Panel, Step, Task
 from heliograph.reasoning.panel.portfolio import PanelRules
 from heliograph.reasoning.panel.prompts import Judgement, persona_prompt
 from heliograph.reasoning.panel.records.folder import Folder
 from heliograph.reasoning.panel.records.known import Records
 from heliograph.reasoning.panel.roster import ANALYSTS, PERSONAS
+from heliograph.reasoning.panel.said import NOTHING, Bill, Said, bill
 
 SAMPLE = next(p / "data/sample" for p in Path(__file__).resolve().parents if (p / "data/sample").is_dir())
 SNOW = Task(tickers=("SNOW",), start=date(2024, 6, 2), asof=date(2025, 6, 2))
@@ -150,10 +151,16 @@ async def test_a_persona_speaks_with_its_model(folder: Folder) -> None:
     assert isinstance(graham, Opinion)
     assert (graham.signal, graham.confidence, graham.by) == ("bullish", 0.8, "fake")
     assert graham.facts["score"] == pytest.approx(3 / 9)  # what the rules found stays beside it
-    question, answer = analysis.evidence["SNOW"]["ben_graham"]
-    assert answer == BULLISH
-    assert question == f"{fake.prompts[1].system}\n{fake.prompts[1].user}"
-    assert analysis.evidence["SNOW"]["fundamentals"] == ("", "")
+    assert analysis.evidence["SNOW"]["ben_graham"] == Said(
+        prompt=f"{fake.prompts[1].system}\n{fake.prompts[1].user}",
+        answer=BULLISH,
+        provider="fake",
+        model="fake-1",
+        tokens_in=100,
+        tokens_out=20,
+        cost=0.001,
+    )
+    assert analysis.evidence["SNOW"]["fundamentals"] == NOTHING
 
 
 async def test_a_prompt_is_short_and_its_fixed_part_first(folder: Folder) -> None:
@@ -212,12 +219,25 @@ async def test_a_model_that_hangs_is_left_behind(folder: Folder) -> None:
     assert slow.at_once == 0  # cancelled
 
 
+def unbilled(analysis: Analysis) -> Analysis:
+    """The same without what its answers cost, which differs from run to run."""
+    evidence = {
+        ticker: {agent: Said(prompt=one.prompt, answer=one.answer) for agent, one in own.items()}
+        for ticker, own in analysis.evidence.items()
+    }
+    return msgspec.structs.replace(analysis, evidence=evidence)
+
+
 async def test_a_rerun_costs_nothing(folder: Folder) -> None:
     fake, answers = Fake(lambda _: BULLISH), MemoryAnswers(100)
     first = await Panel(folder, asking(fake, answers)).run(SNOW)
     again = asking(fake, answers)
     second = await Panel(Folder(SAMPLE), again).run(SNOW)
-    assert second == first
+    assert unbilled(second) == unbilled(first)
+    paid, free = (bill(analysis.evidence["SNOW"].values()) for analysis in (first, second))
+    assert (paid.answers, paid.cached, paid.tokens_in, paid.tokens_out) == (10, 0, 1000, 200)
+    assert paid.cost == pytest.approx(0.01)
+    assert free == Bill(answers=10, cached=10, tokens_in=0, tokens_out=0, cost=0)
     assert len(fake.prompts) == 10
     assert (again.calls, again.cost) == (0, 0)
     other = asking(fake, answers)
@@ -240,7 +260,11 @@ async def test_equal_questions_at_once_are_one(folder: Folder) -> None:
     runs = await asyncio.gather(*(Panel(folder, shared).run(SNOW) for _ in range(5)))
     assert len(fake.prompts) == shared.calls == 10
     assert shared.cost == pytest.approx(0.01)
-    assert all(run == runs[0] for run in runs)
+    assert all(unbilled(run) == unbilled(runs[0]) for run in runs)
+    # Each answer is paid for by one of those who share it.
+    bills = [bill(run.evidence["SNOW"].values()) for run in runs]
+    assert [sum(one.cached for one in bills), sum(one.answers for one in bills)] == [40, 50]
+    assert sum(one.cost for one in bills) == pytest.approx(shared.cost)
 
 
 async def test_one_who_leaves_takes_no_answer_from_the_others() -> None:
@@ -320,7 +344,9 @@ async def test_the_manager_phrases_and_chooses_among_the_legal(folder: Folder) -
     plain = (await Panel(folder).run(task)).decisions["AAPL"]
     assert plain.action == "short"
     fake = manager(json.dumps({"action": "hold", "reason": "Wait." * 50}))
-    held = (await Panel(folder, asking(fake), manager_asks=True).run(task)).decisions["AAPL"]
+    analysis = await Panel(folder, asking(fake), manager_asks=True).run(task)
+    held, said = analysis.decisions["AAPL"], analysis.evidence["AAPL"]["portfolio_manager"]
+    assert (said.provider, said.cost, json.loads(said.answer)["action"]) == ("fake", 0.001, "hold")
     assert (held.action, held.quantity, held.by) == ("hold", 0, "fake")
     assert len(held.reason) == LONGEST
     asked = json.loads(fake.prompts[-1].user)

@@ -156,8 +156,44 @@ async def test_a_rerun_costs_nothing(serve: Any, bus: Bus) -> None:
     assert first["calls"] == models.calls == 10
     assert (second["calls"], second["cost"]) == (0, 0.0)
     assert first["run"] != second["run"]
-    same = ("ticker", "direction", "conviction", "action", "reason", "predictions")
-    assert [second["verdicts"][0][k] for k in same] == [first["verdicts"][0][k] for k in same]
+    same = ("ticker", "direction", "conviction", "action", "reason")
+    before, after = first["verdicts"][0], second["verdicts"][0]
+    assert [after[k] for k in same] == [before[k] for k in same]
+    assert [views(p) for p in after["predictions"]] == [views(p) for p in before["predictions"]]
+    bill = ("answers", "cached", "tokens_in", "tokens_out", "cost")
+    assert [before[k] for k in bill] == [10, 0, 100, 100, pytest.approx(0.02)]
+    assert [after[k] for k in bill] == [10, 10, 0, 0, 0.0]
+
+
+def views(prediction: dict[str, Any]) -> dict[str, Any]:
+    """What an agent said, without what it cost."""
+    return {k: prediction[k] for k in ("agent", "signal", "confidence", "reasoning", "by", "note")}
+
+
+async def test_every_agent_tells_what_it_cost(serve: Any, bus: Bus, eventually: Eventually) -> None:
+    await serve(Bullish())
+    agents = ["ben_graham", "peter_lynch", "fundamentals"]
+
+    async def told(run: str) -> dict[str, AgentProgress]:
+        await bus.request("analyze", {"tickers": ["SNOW"], "agents": agents, "run": run}, timeout=30)
+
+        async def whole() -> dict[str, AgentProgress]:
+            found = await stored(bus, "ANALYSIS", f"analysis.{run}.*", AgentProgress | Verdict)
+            steps = {event.agent: event for event in found if isinstance(event, AgentProgress)}
+            return steps if len(steps) == len(agents) + 2 else {}
+
+        return dict(await eventually(whole))
+
+    def bill(step: AgentProgress) -> tuple[Any, ...]:
+        return step.v, step.by, step.model, step.tokens_in, step.tokens_out, step.cost, step.cached
+
+    first, again = await told("cost1"), await told("cost2")
+    rules = (3, "rules", "", 0, 0, 0.0, False)
+    for agent in ("ben_graham", "peter_lynch"):
+        assert bill(first[agent]) == (3, "fake", "fake-1", 10, 10, 0.002, False)
+        assert bill(again[agent]) == (3, "fake", "fake-1", 0, 0, 0.0, True)
+    for agent in ("fundamentals", "risk_manager", "portfolio_manager"):
+        assert bill(first[agent]) == bill(again[agent]) == rules
 
 
 async def test_the_verdict_belongs_to_the_trace_of_its_request(serve: Any, bus: Bus) -> None:

@@ -246,6 +246,9 @@ class AgentProgress(Event, frozen=True, kw_only=True, tag="agent_progress", gc=F
 
     Attributes:
         done: how many of the run's agents have ended, each once a ticker, of `total`. Since version 2.
+        by: `rules`, or the provider that spoke by its `model`. Since version 3, as what follows.
+        tokens_in: as the provider counted them, `tokens_out` likewise; 0 where the answer was `cached`.
+        cost: US dollars of the answer; 0 of rules and where it was `cached`.
     """
 
     run: str
@@ -255,6 +258,12 @@ class AgentProgress(Event, frozen=True, kw_only=True, tag="agent_progress", gc=F
     detail: str = ""
     done: int | msgspec.UnsetType = msgspec.UNSET
     total: int | msgspec.UnsetType = msgspec.UNSET
+    by: str | msgspec.UnsetType = msgspec.UNSET
+    model: str | msgspec.UnsetType = msgspec.UNSET
+    tokens_in: int | msgspec.UnsetType = msgspec.UNSET
+    tokens_out: int | msgspec.UnsetType = msgspec.UNSET
+    cost: float | msgspec.UnsetType = msgspec.UNSET
+    cached: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class Prediction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -268,6 +277,10 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         note: why no model spoke, where one was asked.
         facts: the figures that it rests on, a JSON object.
         prompt: what its model was asked, `answer` what it said, both whole; empty where none was asked.
+        model: the one that answered. Since version 3 of the verdict, as what follows.
+        tokens_in: as its provider counted them, `tokens_out` likewise; 0 where the answer was `cached`.
+        cost: US dollars of that answer.
+        cached: it was kept from an earlier question, and has cost nothing now.
     """
 
     agent: str
@@ -279,6 +292,11 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     facts: str = "{}"
     prompt: str = ""
     answer: str = ""
+    model: str | msgspec.UnsetType = msgspec.UNSET
+    tokens_in: int | msgspec.UnsetType = msgspec.UNSET
+    tokens_out: int | msgspec.UnsetType = msgspec.UNSET
+    cost: float | msgspec.UnsetType = msgspec.UNSET
+    cached: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class Verdict(Event, frozen=True, kw_only=True, tag="verdict", gc=False):
@@ -290,6 +308,9 @@ class Verdict(Event, frozen=True, kw_only=True, tag="verdict", gc=False):
         asof: the day of the analysis, an ISO date: nothing later was known.
         verdicts: of how many tickers the run gives a verdict.
         predictions: of every analyst of the run, those included that abstained.
+        answers: how many models have given, the portfolio manager's included; `cached` how many of
+            them were kept from before. Since version 3, as what follows.
+        tokens_in: of the answers that were not, `tokens_out` likewise; `cost` in US dollars.
     """
 
     run: str
@@ -303,6 +324,11 @@ class Verdict(Event, frozen=True, kw_only=True, tag="verdict", gc=False):
     asof: str | msgspec.UnsetType = msgspec.UNSET
     verdicts: int | msgspec.UnsetType = msgspec.UNSET
     predictions: list[Prediction] | msgspec.UnsetType = msgspec.UNSET
+    answers: int | msgspec.UnsetType = msgspec.UNSET
+    cached: int | msgspec.UnsetType = msgspec.UNSET
+    tokens_in: int | msgspec.UnsetType = msgspec.UNSET
+    tokens_out: int | msgspec.UnsetType = msgspec.UNSET
+    cost: float | msgspec.UnsetType = msgspec.UNSET
 
 
 class Alert(Event, frozen=True, kw_only=True, tag="alert", gc=False):

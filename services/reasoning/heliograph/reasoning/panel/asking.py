@@ -9,14 +9,18 @@ import msgspec
 from heliograph.common import metrics
 from heliograph.common.errors import HeliographError
 from heliograph.common.spend.usage import Usage, Use
-from heliograph.reasoning.models.port import Models, Prompt, Refusal
+from heliograph.reasoning.models.port import Answer, Models, Prompt, Refusal
 from heliograph.reasoning.panel.answers import Answers, Record, key_of
 
 T = TypeVar("T")
 
 
 class NoAnswer(HeliographError):  # noqa: N818 - an outcome that the caller turns into a mark, not a fault
-    """The model gives none; `str()` says why."""
+    """The model gives none; `str()` says why. `answer` is one that was paid for and is of no use."""
+
+    def __init__(self, why: str, answer: Answer | None = None) -> None:
+        super().__init__(why)
+        self.answer = answer
 
 
 Pending = dict[str, asyncio.Task[Record]]
@@ -49,8 +53,8 @@ class Asking:
         self.cost = 0.0
         """US dollars that their answers cost."""
 
-    async def ask(self, prompt: Prompt, kind: type[T]) -> tuple[T, Record]:
-        """A decoded answer and its record.
+    async def ask(self, prompt: Prompt, kind: type[T]) -> tuple[T, Answer]:
+        """What an answer says, and the answer: `cached` where another question has paid for it.
 
         Raises:
             NoAnswer: it was refused, took too long, or is none of the kind.
@@ -59,11 +63,13 @@ class Asking:
         known = await self._answers.get(key)
         metrics.CACHE.labels("panel", "miss" if known is None else "hit").inc()
         self._count(prompt, known)
+        under_way = key in self._pending
         record = known or await self._shared(key, prompt, kind)
+        answer = msgspec.structs.replace(record.answer, cached=known is not None or under_way)
         try:
-            return msgspec.json.decode(record.answer.text.encode(), type=kind), record
+            return msgspec.json.decode(answer.text.encode(), type=kind), answer
         except msgspec.DecodeError as error:
-            raise NoAnswer(f"invalid: {error}") from None
+            raise NoAnswer(f"invalid: {error}", answer) from None
 
     def _count(self, prompt: Prompt, known: Record | None) -> None:
         if self._usage is not None:

@@ -20,6 +20,7 @@ from heliograph.reasoning.panel.opinion import Abstention, Opinion, View, percen
 from heliograph.reasoning.panel.portfolio import PanelRules, Portfolio
 from heliograph.reasoning.panel.records.known import Source, company
 from heliograph.reasoning.panel.roster import ANALYSTS, PERSONAS, chosen
+from heliograph.reasoning.panel.said import NOTHING, Said, said
 
 MOST_TICKERS = 50
 MANAGERS = 2
@@ -47,7 +48,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One agent has ended with one ticker; `done` of `total` have."""
+    """One agent has ended with one ticker; `done` of `total` have. `said` tells what its model cost."""
 
     agent: str
     ticker: str
@@ -55,6 +56,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
     done: int
     total: int
+    by: str = "rules"
+    said: Said = NOTHING
 
 
 class Analysis(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,7 +65,7 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         missing: what was not known of each ticker.
-        evidence: ticker → agent → the question to its model and the answer, empty without one.
+        evidence: ticker → agent → what it and its model said, the portfolio manager's included.
     """
 
     task: Task
@@ -70,7 +73,7 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     limits: dict[str, Limit]
     decisions: dict[str, Decision]
     missing: dict[str, tuple[str, ...]]
-    evidence: dict[str, dict[str, tuple[str, str]]]
+    evidence: dict[str, dict[str, Said]]
 
 
 Progress = Callable[[Step], Awaitable[None]]
@@ -144,34 +147,34 @@ class Panel:
         )
         return dict(zip(task.tickers, known, strict=True))
 
-    async def judge(self, agent: str, known: Company) -> tuple[View, tuple[str, str]]:
-        """An analyst's view, with the question and the answer of its model where one gave it."""
+    async def judge(self, agent: str, known: Company) -> tuple[View, Said]:
+        """An analyst's view, with what it and its model said to each other."""
         try:
             view = ANALYSTS[agent](known)
             if self._asking is None or agent not in PERSONAS or isinstance(view, Abstention):
-                return view, ("", "")
+                return view, NOTHING
             return await self._voiced(self._asking, known, view)
         except Exception as error:
             # One agent that fails must not take the run with it.
             await log.aexception("an agent failed", agent=agent, ticker=known.ticker)
             reason = f"failed: {error!r}"
-            return Abstention(agent=agent, ticker=known.ticker, reason=reason, failed=True), ("", "")
+            return Abstention(agent=agent, ticker=known.ticker, reason=reason, failed=True), NOTHING
 
-    async def _voiced(self, asking: Asking, known: Company, view: Opinion) -> tuple[View, tuple[str, str]]:
+    async def _voiced(self, asking: Asking, known: Company, view: Opinion) -> tuple[View, Said]:
         prompt = prompts.persona_prompt(PERSONAS[view.agent], known, view)
         question = f"{prompt.system}\n{prompt.user}"
         try:
-            reply, record = await asking.ask(prompt, prompts.Judgement)
+            reply, answer = await asking.ask(prompt, prompts.Judgement)
         except NoAnswer as error:
-            return self._unvoiced(view, error), (question, "")
+            return self._unvoiced(view, error), said(question, error.answer)
         spoken = msgspec.structs.replace(
             view,
             signal=reply.signal,
             confidence=reply.confidence / 100,
             reasoning=reply.reasoning,
-            by=record.answer.provider,
+            by=answer.provider,
         )
-        return spoken, (question, record.answer.text)
+        return spoken, said(question, answer)
 
     def _unvoiced(self, view: Opinion, error: NoAnswer) -> View:
         """What a persona says whose model said nothing: what the rules found, marked so, or nothing."""
@@ -182,25 +185,28 @@ class Panel:
             )
         return msgspec.structs.replace(view, note=f"by rules, since no model answered: {error}")
 
-    async def phrase(self, decision: Decision, views: list[View], rules: PanelRules) -> Decision:
+    async def phrase(self, decision: Decision, views: list[View], rules: PanelRules) -> tuple[Decision, Said]:
         """The decision as a model would put it: another legal action at most, and its reason."""
         if self._asking is None or not self._manager_asks or decision.conviction is None:
-            return decision
-        opinions = [view for view in views if isinstance(view, Opinion)]
+            return decision, NOTHING
+        prompt = prompts.manager_prompt(decision, [view for view in views if isinstance(view, Opinion)])
+        question = f"{prompt.system}\n{prompt.user}"
         try:
-            reply, record = await self._asking.ask(prompts.manager_prompt(decision, opinions), prompts.Choice)
-        except NoAnswer:
-            return decision
+            reply, answer = await self._asking.ask(prompt, prompts.Choice)
+        except NoAnswer as error:
+            return decision, said(question, error.answer)
+        exchange = said(question, answer)
         if reply.action not in decision.legal:
-            return decision
+            return decision, exchange
         shares = quantity(reply.action, max(abs(decision.conviction), rules.act_beyond), decision.legal)
-        return msgspec.structs.replace(
+        phrased = msgspec.structs.replace(
             decision,
             action=reply.action if shares else "hold",
             quantity=shares,
             reason=reply.reason[: portfolio_manager.LONGEST],
-            by=record.answer.provider,
+            by=answer.provider,
         )
+        return phrased, exchange
 
 
 class _Run:
@@ -220,42 +226,64 @@ class _Run:
         pairs = [(ticker, agent) for ticker in task.tickers for agent in self._agents]
         judged = await asyncio.gather(*(self._one(agent, companies[ticker]) for ticker, agent in pairs))
         views: dict[str, list[View]] = {ticker: [] for ticker in task.tickers}
-        evidence: dict[str, dict[str, tuple[str, str]]] = {ticker: {} for ticker in task.tickers}
-        for (ticker, agent), (view, said) in zip(pairs, judged, strict=True):
+        evidence: dict[str, dict[str, Said]] = {ticker: {} for ticker in task.tickers}
+        for (ticker, agent), (view, exchange) in zip(pairs, judged, strict=True):
             views[ticker].append(view)
-            evidence[ticker][agent] = said
+            evidence[ticker][agent] = exchange
         limits = risk.limits({t: c.prices for t, c in companies.items()}, task.portfolio)
         for limit in limits.values():
             ended: Literal["done", "abstained"] = "abstained" if limit.price is None else "done"
             await self._tell(risk.NAME, limit.ticker, ended, "; ".join(limit.steps))
         decided = await asyncio.gather(*(self._decide(t, views[t], limits[t]) for t in task.tickers))
+        for ticker, (_, exchange) in zip(task.tickers, decided, strict=True):
+            evidence[ticker][portfolio_manager.NAME] = exchange
         return Analysis(
             task=task,
             views=views,
             limits=limits,
-            decisions=dict(zip(task.tickers, decided, strict=True)),
+            decisions={t: decision for t, (decision, _) in zip(task.tickers, decided, strict=True)},
             missing={ticker: known.missing for ticker, known in companies.items()},
             evidence=evidence,
         )
 
-    async def _one(self, agent: str, known: Company) -> tuple[View, tuple[str, str]]:
-        view, said = await self._panel.judge(agent, known)
+    async def _one(self, agent: str, known: Company) -> tuple[View, Said]:
+        view, exchange = await self._panel.judge(agent, known)
         if isinstance(view, Opinion):
-            await self._tell(agent, known.ticker, "done", f"{view.signal} {percent(view.confidence)}")
+            detail = f"{view.signal} {percent(view.confidence)}"
+            await self._tell(agent, known.ticker, "done", detail, by=view.by, exchange=exchange)
         else:
-            await self._tell(agent, known.ticker, "abstained", view.reason)
-        return view, said
+            await self._tell(agent, known.ticker, "abstained", view.reason, exchange=exchange)
+        return view, exchange
 
-    async def _decide(self, ticker: str, views: list[View], limit: Limit) -> Decision:
+    async def _decide(self, ticker: str, views: list[View], limit: Limit) -> tuple[Decision, Said]:
         decision = decide(views, limit, self._task.portfolio, self._task.rules)
-        decision = await self._panel.phrase(decision, views, self._task.rules)
+        decision, exchange = await self._panel.phrase(decision, views, self._task.rules)
         status: Literal["done", "abstained"] = "abstained" if decision.conviction is None else "done"
         detail = f"{decision.action} {decision.quantity}: {decision.reason}"
-        await self._tell(portfolio_manager.NAME, ticker, status, detail)
-        return decision
+        name = portfolio_manager.NAME
+        await self._tell(name, ticker, status, detail, by=decision.by, exchange=exchange)
+        return decision, exchange
 
-    async def _tell(self, agent: str, ticker: str, status: Literal["done", "abstained"], detail: str) -> None:
+    async def _tell(
+        self,
+        agent: str,
+        ticker: str,
+        status: Literal["done", "abstained"],
+        detail: str,
+        *,
+        by: str = "rules",
+        exchange: Said = NOTHING,
+    ) -> None:
         self._done += 1
         await self._progress(
-            Step(agent=agent, ticker=ticker, status=status, detail=detail, done=self._done, total=self._total)
+            Step(
+                agent=agent,
+                ticker=ticker,
+                status=status,
+                detail=detail,
+                done=self._done,
+                total=self._total,
+                by=by,
+                said=exchange,
+            )
         )

@@ -14,6 +14,7 @@ from heliograph.reasoning.panel.opinion import Opinion, View
 from heliograph.reasoning.panel.panel import Analysis, Step, Task, check
 from heliograph.reasoning.panel.portfolio import PanelRules, Portfolio
 from heliograph.reasoning.panel.records.known import Source
+from heliograph.reasoning.panel.said import Said, bill
 from heliograph.reasoning.panel.shortening import shortened
 
 SOURCE = "analysts"
@@ -132,7 +133,7 @@ def progress_event(run: str, ts: int, step: Step) -> AgentProgress:
     """What a step is on the bus."""
     return AgentProgress(
         id=derive_id("agent_progress", run, step.agent, step.ticker),
-        v=2,
+        v=3,
         ts=ts,
         run=run,
         agent=step.agent,
@@ -141,6 +142,12 @@ def progress_event(run: str, ts: int, step: Step) -> AgentProgress:
         detail=step.detail,
         done=step.done,
         total=step.total,
+        by=step.by,
+        model=step.said.model,
+        tokens_in=step.said.tokens_in,
+        tokens_out=step.said.tokens_out,
+        cost=step.said.cost,
+        cached=step.said.cached,
     )
 
 
@@ -149,7 +156,7 @@ def verdicts(run: str, ts: int, analysis: Analysis) -> list[Verdict]:
     return [
         Verdict(
             id=derive_id("verdict", run, ticker),
-            v=2,
+            v=3,
             ts=ts,
             run=run,
             ticker=ticker,
@@ -162,6 +169,7 @@ def verdicts(run: str, ts: int, analysis: Analysis) -> list[Verdict]:
             asof=analysis.task.asof.isoformat(),
             verdicts=len(analysis.decisions),
             predictions=[_prediction(v, analysis.evidence[ticker][v.agent]) for v in analysis.views[ticker]],
+            **msgspec.structs.asdict(bill(analysis.evidence[ticker].values())),
         )
         for ticker, decision in analysis.decisions.items()
     ]
@@ -204,9 +212,9 @@ def reply(
     )
 
 
-def _prediction(view: View, evidence: tuple[str, str]) -> Prediction:
-    prompt, answer = evidence
-    facts = msgspec.json.encode(view.facts).decode()
+def _prediction(view: View, exchange: Said) -> Prediction:
+    kept = msgspec.structs.asdict(exchange) | {"facts": msgspec.json.encode(view.facts).decode()}
+    del kept["provider"]  # `by` says whose word counts
     if isinstance(view, Opinion):
         return Prediction(
             agent=view.agent,
@@ -215,17 +223,8 @@ def _prediction(view: View, evidence: tuple[str, str]) -> Prediction:
             reasoning=view.reasoning,
             by=view.by,
             note=view.note,
-            facts=facts,
-            prompt=prompt,
-            answer=answer,
+            **kept,
         )
     return Prediction(
-        agent=view.agent,
-        signal="abstain",
-        confidence=0.0,
-        reasoning=view.reason,
-        by="rules",
-        facts=facts,
-        prompt=prompt,
-        answer=answer,
+        agent=view.agent, signal="abstain", confidence=0.0, reasoning=view.reason, by="rules", **kept
     )
