@@ -65,6 +65,7 @@ def kernel_only(bars: Floats) -> Callable[[int], int]:
             length,
             rules,
             engine.table,
+            engine.programs,
             decisions,
             engine.state.counts,
         )

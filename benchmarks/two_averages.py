@@ -1,23 +1,20 @@
 """The peers' rule as a source of the lab: the side on which the mean of 20 closes is of that of 50."""
 
-import numpy as np
-
 from heliograph.consensus.engine import Rules, Weights
-from heliograph.consensus.engine.columns import Columns
-from heliograph.consensus.engine.layout import VIEWS, Floats, Integers
-from heliograph.consensus.engine.sources import CheapSource
+from heliograph.consensus.engine.indicators import side_of
+from heliograph.consensus.engine.layout import VIEWS, Symbol
+from heliograph.consensus.engine.sources import CompiledSource
 from heliograph.lab.strategy import Strategy
 
-FAST, SLOW = 20, 50
+SLOW = 50
 
 
-def vote(columns: Columns) -> tuple[Integers, Floats]:
+def vote(symbol: Symbol) -> tuple[int, float]:
     """Long while the fast average is above the slow one, short while it is below."""
-    side = np.sign(columns.sma(FAST) - columns.sma(SLOW)).astype(np.int64)
-    return side, np.full(len(side), 0.9)
+    return side_of(symbol.close_sum_20 / 20.0, symbol.close_sum_50 / 50.0, symbol.close), 0.9
 
 
-AVERAGES = CheapSource(key="averages", minimum_bars=SLOW, weight=1.0, vote=vote)
+AVERAGES = CompiledSource(key="averages", minimum_bars=SLOW, weight=1.0, vote=vote)
 
 
 def strategy() -> Strategy:

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from heliograph.common.errors import InvariantError
 from heliograph.consensus.engine import Rules, Weights
-from heliograph.consensus.engine.layout import VIEWS
+from heliograph.consensus.engine.layout import ABSTAIN, VIEWS, Symbol
+from heliograph.consensus.engine.sources import DEAR, CompiledSource
 from heliograph.lab import columnar
 from heliograph.lab.bars import Bars
 from heliograph.lab.columnar import rounded, run_columnar
@@ -77,6 +79,52 @@ def test_both_paths_say_the_same_of_each_source(source: str) -> None:
     found = run_columnar(bars, strategy, Costs())
     assert len(found) > 10
     assert found.tobytes() == expected.tobytes()
+
+
+def averages(symbol: Symbol) -> tuple[int, float]:
+    """The side on which the mean of 20 closes is of that of 50; silent while they are close."""
+    fast, slow = symbol.close_sum_20 / 20.0, symbol.close_sum_50 / 50.0
+    apart = (fast - slow) / slow
+    if abs(apart) < 0.001:
+        return ABSTAIN, 0.0
+    return (1 if apart > 0.0 else -1), min(1.0, 0.5 + 20.0 * abs(apart))
+
+
+def never(_symbol: Symbol) -> tuple[int, float]:
+    """Gives what is no vote."""
+    return 3, 0.5
+
+
+AVERAGES = CompiledSource(key="averages", minimum_bars=50, weight=0.4, vote=averages)
+NEVER = CompiledSource(key="never", minimum_bars=300, weight=0.4, vote=never)
+
+
+@pytest.mark.parametrize("beside", [(), ("trend",), live_strategy().sources])
+def test_both_paths_say_the_same_of_a_compiled_plug_in(
+    beside: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(DEAR, "averages", AVERAGES)
+    weights = Weights(name="mine", version="1", plugins=("averages",))
+    sources = (*beside, "averages")
+    strategy = msgspec.structs.replace(
+        live_strategy(), weights=weights, sources=sources, rules=Rules(gate=55)
+    )
+    bars = market(3, 0.01)
+    assert strategy.by_columns
+    expected, identities = live(bars, strategy, Costs())
+    found = run_columnar(bars, strategy, Costs())
+    assert set(found["direction"][:, -1].tolist()) == {-1, 1, 2} if beside else {-1, 1}
+    assert found.tobytes() == expected.tobytes()
+    assert sorted(ids(found, bars, np.full(len(found), strategy.name))) == sorted(identities)
+
+
+def test_a_compiled_plug_in_that_does_not_vote_is_named_with_its_symbol(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(DEAR, "never", NEVER)
+    strategy = msgspec.structs.replace(live_strategy(), sources=("trend", "never"))
+    with pytest.raises(InvariantError, match=r"source never: 3 with 0\.5 for A B, expected"):
+        run_columnar(market(3, 0.01), strategy, Costs())
 
 
 def test_more_signals_than_there_was_room_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,6 +72,14 @@ def test_the_example_is_one_file_and_one_line(tmp_path: Path) -> None:
     assert "breakout" in found
 
 
+def test_the_compiled_example_is_one_file_too(tmp_path: Path) -> None:
+    (tmp_path / "heliograph_averages.py").write_text(blocks("python")[1], encoding="utf-8")
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    sources = json.dumps([*SOURCES, "heliograph_averages:SOURCE"])
+    found = heard({"PYTHONPATH": path, "HELIOGRAPH_SOURCES": sources, "HELIOGRAPH_RULES": '{"gate": 60}'})
+    assert "averages" in found
+
+
 def test_the_example_is_a_package_that_registers_itself(tmp_path: Path) -> None:
     """Built and installed as a wheel, found by its entry point."""
     package, installed = tmp_path / "package", tmp_path / "installed"
@@ -96,7 +104,7 @@ def test_the_example_is_a_package_that_registers_itself(tmp_path: Path) -> None:
         ("horoscope", "'horoscope', expected some of trend, technical, swing, pattern, sentiment, research"),
         ("nowhere_at_all:SOURCE", "'nowhere_at_all:SOURCE' cannot be loaded"),
         ("json:nothing", "'json:nothing' cannot be loaded"),
-        ("json:dumps", "'json:dumps' is a function, expected CheapSource or DearSource"),
+        ("json:dumps", "'json:dumps' is a function, expected CheapSource, CompiledSource or"),
         ("trend", "trend twice"),
     ],
 )

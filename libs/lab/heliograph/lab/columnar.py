@@ -15,6 +15,7 @@ from heliograph.consensus.engine.compilation import compiled_on_disk
 from heliograph.consensus.engine.frames import clock_of
 from heliograph.consensus.engine.kernel import close_by_bar, step_one
 from heliograph.consensus.engine.layout import ABSTAIN, DECISION, SOURCES
+from heliograph.consensus.engine.others import check
 from heliograph.lab.bars import PRICES, Bars, Floats, Integers
 from heliograph.lab.strategy import Strategy
 from heliograph.lab.trades import SILENT, Trades, layout
@@ -37,11 +38,11 @@ def run_columnar(bars: Bars, strategy: Strategy, costs: Costs) -> Trades:
     engine = strategy.engine()
     rows = engine.state.rows_of(bars.symbols)
     columns = matrix(bars)
-    sources = np.array([SOURCES.index(name) for name in strategy.keys], np.int64)
+    sources = np.array([SOURCES.index(name) for name in strategy.keys if name in SOURCES], np.int64)
     lengths = bars.lengths
     decision = np.zeros(1, DECISION)
     # One block is written again and again, so that it stays in the cache.
-    block = np.zeros(ROOM, layout(len(sources)))
+    block = np.zeros(ROOM, layout(len(strategy.keys)))
     full: list[Trades] = []
     at = 0
     while at < len(bars):
@@ -54,12 +55,17 @@ def run_columnar(bars: Bars, strategy: Strategy, costs: Costs) -> Trades:
             lengths,
             engine.rules,
             engine.table,
+            engine.programs,
             decision,
             engine.state.counts,
             sources,
             block,
             at,
         )
+        if made < 0:
+            wrong = engine.programs[[-1 - made]]
+            symbol = bars.symbols[int(bars.owner[at])]
+            check(strategy.keys[len(sources) - 1 - made], [symbol], wrong["direction"], wrong["confidence"])
         full.append(block[:made].copy())
         block.view(np.int64)[:] = 0
     trades = np.concatenate([block[:0], *full])
@@ -85,6 +91,7 @@ def march(
     lengths: Integers,
     rule: Any,
     weights: Any,
+    programs: Any,
     decision: Any,
     counts: Integers,
     sources: Integers,
@@ -94,7 +101,8 @@ def march(
     """Take the bars from row `at` on until they end or `trades` is full.
 
     Returns:
-        How many signals were made, and the next row.
+        How many signals were made, and the next row; or, where the n-th plug-in gives what is no vote, −1 − n
+        and the row.
     """
     made = 0
     rules, decided = rule[0], decision[0]
@@ -113,7 +121,13 @@ def march(
                 columns[row, VOLUME],
             )
             clock = clock_of(length, ts[row])
-            if not step_one(state, state, bar, ts[row], length, clock, rules, weights, decided, counts):
+            passed = step_one(
+                state, state, bar, ts[row], length, clock, rules, weights, programs, decided, counts
+            )
+            for place in range(programs.size):
+                if programs[place].wrong != 0:
+                    return -1 - place, row
+            if not passed:
                 continue
             trade = trades[made]
             trade.symbol = symbol
@@ -138,6 +152,16 @@ def march(
                 if weight > 0.0 and direction != ABSTAIN:
                     trade.direction[column] = direction
                     trade.confidence[column] = state.confidence[source]
+                    trade.weight[column] = weight / decided.voted
+                else:
+                    trade.direction[column] = SILENT
+            for place in range(programs.size):
+                column = sources.size + place
+                program = programs[place]
+                weight = weights[0].others[view, place]
+                if weight > 0.0 and program.direction != ABSTAIN:
+                    trade.direction[column] = program.direction
+                    trade.confidence[column] = program.confidence
                     trade.weight[column] = weight / decided.voted
                 else:
                     trade.direction[column] = SILENT

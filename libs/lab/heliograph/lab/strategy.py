@@ -12,6 +12,7 @@ from heliograph.common.config import load
 from heliograph.common.errors import InputError
 from heliograph.consensus.catalogue import choose
 from heliograph.consensus.engine import Engine, Rules, Weights
+from heliograph.consensus.engine.sources import CompiledSource
 from heliograph.consensus.event_file import read_events
 from heliograph.consensus.market import market_hours
 from heliograph.consensus.settings import ConsensusSettings
@@ -52,7 +53,8 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def by_columns(self) -> bool:
         """Whether the kernel alone decides, on each symbol's own bars, by one weight set."""
-        return not (choose(self.sources).others or self.benchmark or self.challenger or self.events)
+        within = all(isinstance(other, CompiledSource) for other in choose(self.sources).others)
+        return within and not (self.benchmark or self.challenger or self.events)
 
     def engine(self) -> Engine:
         """A new engine.

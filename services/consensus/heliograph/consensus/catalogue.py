@@ -1,7 +1,7 @@
 """Sources by the names in the configuration: the kernel's, the project's own others, and plug-ins.
 
 A package registers a plug-in by an entry point of the group `heliograph.sources`; `module:attribute` names
-one without. Either is an object of the class CheapSource or DearSource.
+one without. Either is an object of the class CheapSource, CompiledSource or DearSource.
 """
 
 import functools
@@ -12,7 +12,14 @@ import msgspec
 
 from heliograph.common.errors import InputError
 from heliograph.consensus.engine.layout import OTHERS, SOURCES
-from heliograph.consensus.engine.sources import DEAR, PATTERN, CheapSource, DearSource, OtherSource
+from heliograph.consensus.engine.sources import (
+    DEAR,
+    PATTERN,
+    CheapSource,
+    CompiledSource,
+    DearSource,
+    OtherSource,
+)
 
 GROUP = "heliograph.sources"
 
@@ -70,6 +77,7 @@ def find(name: str) -> OtherSource:
         found = pkgutil.resolve_name(name) if ":" in name else registered[name].load()
     except (ImportError, AttributeError, ValueError) as error:
         raise InputError(f"sources: {name!r} cannot be loaded ({error})") from error
-    if not isinstance(found, CheapSource | DearSource):
-        raise InputError(f"sources: {name!r} is a {type(found).__name__}, expected CheapSource or DearSource")
+    if not isinstance(found, CheapSource | CompiledSource | DearSource):
+        kind = type(found).__name__
+        raise InputError(f"sources: {name!r} is a {kind}, expected CheapSource, CompiledSource or DearSource")
     return found

@@ -25,12 +25,14 @@ from heliograph.consensus.engine.layout import (
     Decision,
     Floats,
     Integers,
+    Records,
 )
 from heliograph.consensus.engine.making import DIGITS, make_signal
 from heliograph.consensus.engine.others import Others
 from heliograph.consensus.engine.picture import SwingPicture, picture_of
+from heliograph.consensus.engine.plugged import Plugged
 from heliograph.consensus.engine.rules import Rules
-from heliograph.consensus.engine.sources import OtherSource
+from heliograph.consensus.engine.sources import CompiledSource, OtherSource
 from heliograph.consensus.engine.splits import split
 from heliograph.consensus.engine.state import State
 from heliograph.consensus.engine.waiting import absorb_and_judge, enrich_of, judge_rows
@@ -79,7 +81,9 @@ class Engine:
         arms = [weights or Weights(), *([challenger] if challenger is not None else [])]
         check_rollout(arms, rollout)
         self._strategies = [arm.strategy for arm in arms]
-        self._others = Others(others, chosen, hours) if others else None
+        compiled = [source for source in others if isinstance(source, CompiledSource)]
+        alone = len(compiled) == len(others)
+        self._others = None if alone else Others(others, chosen, hours)
         self.table = np.zeros(len(arms), TABLE)
         for row, arm in zip(self.table, arms, strict=True):
             found = arm.table(sources, {source.key: source.weight for source in others})
@@ -87,6 +91,7 @@ class Engine:
             row["others"][:, : len(others)] = found[:, len(SOURCES) :]
         self.table["rollout"] = rollout
         self.rules = chosen.record()
+        self._plugged = Plugged(compiled if alone else [], self.rules)
         self._blocks = blocks
         self._block_ns = int(chosen.event_minutes * 60 * NANOSECONDS)
         self.state = State()
@@ -101,6 +106,11 @@ class Engine:
         """What the last message made it ask of sources outside."""
         self.cases: list[PatternCase] = []
         """Looks of signals that the pattern search has not been given yet; the newest `CASES_KEPT`."""
+
+    @property
+    def programs(self) -> Records:
+        """Compiled plug-ins that vote inside the kernel, of PROGRAM; shape (sources,)."""
+        return self._plugged.records
 
     @property
     def symbols(self) -> int:
@@ -159,9 +169,11 @@ class Engine:
             length,
             self.rules,
             self.table,
+            self.programs,
             self._decisions,
             state.counts,
         )
+        self._plugged.check(state, rows, batch.symbols)
         return self._signals(batch.id, rows, count)
 
     def apply_votes(self, batch: VoteBatch, seq: int) -> None:
@@ -271,8 +283,11 @@ class Engine:
             for source, weight, direction, confidence, time in zip(SOURCES, weights, *cells, strict=True)
             if weight > 0 and direction != ABSTAIN
         ]
+        shares = self.table["others"][made.arm, made.view]
         if self._others is not None:
-            found += self._others.votes_of(row, self.table["others"][made.arm, made.view], ts)
+            found += self._others.votes_of(row, shares, ts)
+        else:
+            found += self._plugged.votes_of(self.state, row, shares, ts)
         return [
             Vote(
                 source=source,

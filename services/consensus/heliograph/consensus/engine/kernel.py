@@ -5,7 +5,7 @@ import math
 from heliograph.common import outcomes
 from heliograph.consensus.engine.arms import arm_of
 from heliograph.consensus.engine.compilation import compiled, compiled_on_disk
-from heliograph.consensus.engine.consensus import weigh
+from heliograph.consensus.engine.consensus import tally, verdict_of
 from heliograph.consensus.engine.frames import DAY, absorb_frames, clock_of
 from heliograph.consensus.engine.indicators import absorb, change_over, rsi, spread
 from heliograph.consensus.engine.layout import (
@@ -29,6 +29,7 @@ from heliograph.consensus.engine.layout import (
     Table,
 )
 from heliograph.consensus.engine.prices import prices_of, tradable
+from heliograph.consensus.engine.programs import tally_programs
 from heliograph.consensus.engine.regime import multiplier_of, regime_of, view_of
 from heliograph.consensus.engine.rules import Rules
 from heliograph.consensus.engine.swing import swing
@@ -235,6 +236,7 @@ def step_one(
     clock: tuple[int, int, bool, bool],
     rules: Rules,
     weights: Records,
+    programs: Records,
     decision: Decision,
     counts: Integers,
 ) -> bool:
@@ -254,7 +256,9 @@ def step_one(
     sma_20, sma_50 = take(symbol, benchmark, bar, clock, closed_at, rules)
     regime, view = surroundings(symbol, sma_20, sma_50, rules)
     arm = arm_of(symbol.key, bar_ts, weights)
-    found = weigh(symbol, view, multiplier_of(regime, rules), rules, weights[arm])
+    table: Table = weights[arm]
+    sums = tally_programs(tally(symbol, view, table), symbol, view, table, programs, rules)
+    found = verdict_of(sums, multiplier_of(regime, rules), rules)
     verdict = decide(symbol, found, (arm, regime, view), closed_at, rules, decision)
     counts[verdict] += 1
     return verdict == SIGNALS
@@ -269,6 +273,7 @@ def step(
     interval_ns: int,
     rule: Records,
     weights: Records,
+    programs: Records,
     decisions: Records,
     counts: Integers,
 ) -> int:
@@ -281,6 +286,7 @@ def step(
         bar_ts: start of the bars, nanoseconds; `interval_ns` their length.
         rule: the rules, shape (1,).
         weights: of the layout TABLE, shape (1,), or (2,) where a second strategy runs beside the first.
+        programs: compiled plug-ins, of PROGRAM, shape (sources,); what they say of each row is left in them.
         decisions: receives the rows that pass, shape (at least n,).
         counts: what became of each row is added here, as in COUNTS.
 
@@ -310,6 +316,7 @@ def step(
             clock,
             rules,
             weights,
+            programs,
             decisions[made],
             counts,
         ):

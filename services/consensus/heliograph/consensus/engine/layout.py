@@ -185,6 +185,23 @@ class Seat:
     off_hours: float
 
 
+class Program:
+    """What the kernel must know of a compiled plug-in, and what it has just said.
+
+    Attributes:
+        address: of its machine code.
+        minimum_bars: from which it is eligible.
+        direction: −1, 0, +1 or ABSTAIN; `confidence` 0–1.
+        wrong: 1 where that is no vote.
+    """
+
+    address: int
+    minimum_bars: int
+    direction: int
+    confidence: float
+    wrong: int
+
+
 class Heard:
     """A cell of the vote matrix of the other sources: what counts, and what has come after it.
 
@@ -291,6 +308,7 @@ def layout_of(record: type) -> np.dtype[np.void]:
 SYMBOL = layout_of(Symbol)
 TABLE = layout_of(Table)
 SEAT = layout_of(Seat)
+PROGRAM = layout_of(Program)
 HEARD = layout_of(Heard)
 PENDING = layout_of(Pending)
 MEMORY = layout_of(Cases)

@@ -15,17 +15,20 @@ from heliograph.consensus.engine.layout import (
     HEARD,
     MEMORY,
     PENDING,
+    PROGRAM,
     SEAT,
     UNHEARD,
     Floats,
     Integers,
     Records,
 )
+from heliograph.consensus.engine.programs import ask_rows, programs_of
 from heliograph.consensus.engine.recall import recall_rows
 from heliograph.consensus.engine.rules import Rules
 from heliograph.consensus.engine.sessions import time_of_day
 from heliograph.consensus.engine.sources import (
     CheapSource,
+    CompiledSource,
     DearSource,
     OtherSource,
     PatternSource,
@@ -59,6 +62,11 @@ class Others:
         self.keys = [source.key for source in self.sources]
         self._rules = rules.record()
         self._recalls = any(isinstance(source, PatternSource) for source in self.sources)
+        self._programs = {
+            place: programs_of([source])
+            for place, source in enumerate(self.sources)
+            if isinstance(source, CompiledSource)
+        }
         self._floor, self._cap = rules.floor / PERCENT, rules.cap / PERCENT
         self._hours = hours
         self.seats = np.zeros(len(self.sources), SEAT)
@@ -177,6 +185,9 @@ class Others:
             if isinstance(source, CheapSource):
                 here = bars >= source.minimum_bars
                 self._poll(place, source, batch, length, rows[here], state)
+            elif isinstance(source, CompiledSource):
+                here = bars >= source.minimum_bars
+                self._run(place, source, batch.ts + length, rows[here], state)
             elif isinstance(source, PatternSource):
                 here = bars >= FEATURE_BARS
                 self._recall(place, batch.ts, length, rows[here], state, tables)
@@ -211,6 +222,15 @@ class Others:
             np.where(low | (direction == ABSTAIN), 0.0, np.minimum(confidence, self._cap)),
             batch.ts + length,
         )
+
+    def _run(self, place: int, source: CompiledSource, observed: int, rows: Integers, state: State) -> None:
+        """The votes of a compiled plug-in on some symbols."""
+        ballots = np.zeros(len(rows), PROGRAM)
+        ask_rows(state.symbols, rows, self._programs[place], self._rules, ballots)
+        directions, confidences = ballots["direction"], ballots["confidence"]
+        if ballots["wrong"].any():
+            check(source.key, [state.names[row] for row in rows.tolist()], directions, confidences)
+        self._cast(place, rows, directions, confidences, observed)
 
     def _recall(
         self, place: int, bar_ts: int, length: int, rows: Integers, state: State, tables: Records

@@ -8,7 +8,8 @@ import msgspec
 
 from heliograph.common.errors import InputError
 from heliograph.consensus.engine.columns import Columns
-from heliograph.consensus.engine.layout import SOURCES, Floats, Integers
+from heliograph.consensus.engine.layout import SOURCES, Floats, Integers, Symbol
+from heliograph.consensus.engine.programs import address_of
 
 When = Literal["never", "market hours", "always"]
 LONGEST = 1e9
@@ -51,6 +52,32 @@ class CheapSource(msgspec.Struct, frozen=True, kw_only=True):
         check_key(self.key, self.weight)
         if self.minimum_bars < 1:
             raise InputError(f"minimum_bars: {self.minimum_bars} of source {self.key}, expected at least 1")
+
+
+class CompiledSource(msgspec.Struct, frozen=True, kw_only=True):
+    """A source that is computed from bars inside the kernel, bar by bar, as fast as the kernel's own.
+
+    Attributes:
+        key: as in the configuration, in tables of weights and in signals.
+        minimum_bars: from which it is eligible; symbols with fewer are not shown to it.
+        weight: in views that do not name it.
+        vote: direction (−1, 0, +1, or ABSTAIN) and confidence (0–1) for the record of one symbol after its
+            newest bar; a plain function that numba compiles, which reads and never writes.
+
+    Raises:
+        InputError: a field is wrong, or numba cannot compile the function.
+    """
+
+    key: str
+    minimum_bars: int
+    weight: float
+    vote: Callable[[Symbol], tuple[int, float]]
+
+    def __post_init__(self) -> None:
+        check_key(self.key, self.weight)
+        if self.minimum_bars < 1:
+            raise InputError(f"minimum_bars: {self.minimum_bars} of source {self.key}, expected at least 1")
+        address_of(self.vote)
 
 
 class DearSource(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,7 +136,7 @@ class PatternSource(msgspec.Struct, frozen=True, kw_only=True):
     weight: float = 0.15
 
 
-OtherSource = CheapSource | DearSource | PatternSource
+OtherSource = CheapSource | CompiledSource | DearSource | PatternSource
 
 PATTERN = PatternSource()
 
