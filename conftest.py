@@ -1,4 +1,4 @@
-"""Fixtures for every test: the real NATS server, a real Redis, and waiting without sleeping."""
+"""Fixtures for every test: the real NATS, a real Redis, ClickHouse by HTTP, and waiting without sleeping."""
 
 import asyncio
 import os
@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import quote
 
 import pytest
 import structlog
@@ -19,6 +20,26 @@ from heliograph.common.bus import Bus
 from heliograph.common.config import Settings
 
 T = TypeVar("T")
+OPEN_WITHIN_S = 60
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+def wait_until_taken(port: int) -> None:
+    """Wait until something takes connections on a port."""
+    deadline = time.monotonic() + OPEN_WITHIN_S
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 0.2).close()
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
 
 
 class NatsServer:
@@ -26,8 +47,7 @@ class NatsServer:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -40,15 +60,7 @@ class NatsServer:
         binary = Path(sys.executable).with_name("nats-server")
         command = [str(binary), "-js", "-a", "127.0.0.1", "-p", str(self.port), "-sd", str(self.folder)]
         self.process = subprocess.Popen([*command, "-l", str(self.folder / "log")])
-        deadline = time.monotonic() + 10
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 0.2).close()
-                return
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.02)
+        wait_until_taken(self.port)
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         """End it by a signal and wait for the end."""
@@ -63,8 +75,7 @@ class RedisServer:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self._port = free.getsockname()[1]
+        self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -77,15 +88,37 @@ class RedisServer:
         binary = str(Path(sys.executable).with_name("redis-server"))
         options = ["--port", str(self._port), "--bind", "127.0.0.1", "--dir", str(self._folder), "--save", ""]
         self._process = subprocess.Popen([binary, *options], stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + 10
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self._port), 0.2).close()
-                return
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.02)
+        wait_until_taken(self._port)
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10)
+            self._process = None
+
+
+class ClickHouseServer:
+    """ClickHouse's HTTP interface on loopback that a test may kill and start again; see its module."""
+
+    USER, PASSWORD = "tester", "p@ss/word"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where clients connect; a path behind it names a database."""
+        return f"http://{self.USER}:{quote(self.PASSWORD, safe='')}@127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        """Start it and wait until it takes connections."""
+        script = Path(__file__).parent / "tests" / "clickhouse_http.py"
+        account = str(self._port), self.USER, self.PASSWORD
+        self._process = subprocess.Popen([sys.executable, str(script), str(self._folder), *account])
+        wait_until_taken(self._port)
 
     def kill(self) -> None:
         """End it at once."""
@@ -132,6 +165,15 @@ async def bus(nats_settings: Settings) -> AsyncIterator[Bus]:
 def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
     """A real Redis with an empty store."""
     server = RedisServer(tmp_path)
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="session")
+def clickhouse_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseServer]:
+    """A ClickHouse by HTTP, one for all tests: each takes a database of its own."""
+    server = ClickHouseServer(tmp_path_factory.mktemp("clickhouse"))
     server.start()
     yield server
     server.kill()

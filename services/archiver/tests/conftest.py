@@ -16,8 +16,6 @@ from heliograph.archiver.clickhouse import ClickHouse
 from heliograph.common.events import BarBatch, Outcome, Reason, Signal, Vote, VoteBatch
 from heliograph.common.ids import derive_id
 
-SERVER = os.environ.get("HELIOGRAPH_TEST_CLICKHOUSE", "").rstrip("/")
-"""A ClickHouse server to test against instead of the embedded engine: `http://user:password@host:8123`."""
 DAY_NS = 86_400 * 10**9
 START = 18_262 * DAY_NS
 """2020-01-01."""
@@ -172,20 +170,26 @@ def memory_pool() -> Iterator[None]:
 
 
 @pytest.fixture
-async def open_clickhouse(tmp_path: Path) -> AsyncIterator[Callable[[], Any]]:
+def server_url() -> str:
+    """A ClickHouse server to test against instead of the embedded engine: `http://user:password@host:8123`."""
+    return os.environ.get("HELIOGRAPH_TEST_CLICKHOUSE", "").rstrip("/")
+
+
+@pytest.fixture
+async def open_clickhouse(tmp_path: Path, server_url: str) -> AsyncIterator[Callable[[], Any]]:
     """Open the embedded engine on the test's folder, one at a time; or a database of its own on a server."""
     opened: list[ClickHouse] = []
     database = f"test_{secrets.token_hex(6)}"
 
     async def make() -> ClickHouse:
-        db = ClickHouse(f"{SERVER}/{database}" if SERVER else f"chdb://{tmp_path}/clickhouse")
+        db = ClickHouse(f"{server_url}/{database}" if server_url else f"chdb://{tmp_path}/clickhouse")
         await db.open()
         opened.append(db)
         return db
 
     yield make
     for db in opened:
-        if SERVER and db is opened[-1]:
+        if server_url and db is opened[-1]:
             await db.rows(f"DROP DATABASE {database}")
         await db.close()
 
