@@ -24,6 +24,15 @@ SHARDS = 4
 DAYS = 400
 SYMBOLS = 6
 KILLS = 6
+OUTAGES = 3
+OUTAGE_S = 6.0
+"""Six times what the stream waits for an acknowledgement below: six minutes as it is usually."""
+IMPATIENT = """
+from heliograph.common import pull, worker
+pull.ACK_WAIT_S = worker.ACK_WAIT_S = 1.0
+from heliograph.archiver.__main__ import main
+main()
+"""
 DAY_NS = 86_400 * 10**9
 START_NS = 18_262 * DAY_NS
 Start = Callable[..., Awaitable[asyncio.subprocess.Process]]
@@ -38,7 +47,7 @@ async def start(nats_settings: Settings, bus: Bus) -> AsyncIterator[Start]:
     assert bus.client.is_connected
     started: list[asyncio.subprocess.Process] = []
 
-    async def make(folder: Path, **changes: str) -> asyncio.subprocess.Process:
+    async def make(folder: Path, code: str = "", **changes: str) -> asyncio.subprocess.Process:
         environment = {
             **os.environ,
             "NATS_URL": nats_settings.nats_url,
@@ -54,8 +63,7 @@ async def start(nats_settings: Settings, bus: Bus) -> AsyncIterator[Start]:
         }
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            "-m",
-            "heliograph.archiver",
+            *(("-c", code) if code else ("-m", "heliograph.archiver")),
             env=environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -127,6 +135,29 @@ def expected_hash() -> str:
     for column in ([symbol for symbol, _, _ in everything], times, *[prices] * 5):
         digest.update(repr(column).encode())
     return digest.hexdigest()
+
+
+async def test_a_database_that_is_gone_for_minutes_ends_as_if_it_had_been_there(
+    bus: Bus, start: Start, eventually: Eventually, clickhouse_server: Any, tmp_path: Path
+) -> None:
+    process = await start(tmp_path, IMPATIENT, CLICKHOUSE_URL=f"{clickhouse_server.url}/outages")
+    await eventually(stored(bus, 0), timeout=60)
+    for part in range(OUTAGES + 1):
+        await publish(bus, range(part * DAYS // (OUTAGES + 1), (part + 1) * DAYS // (OUTAGES + 1)))
+        if part == OUTAGES:
+            break
+        clickhouse_server.kill()
+        # A length and not a condition: that nothing ends meanwhile is the point.
+        await asyncio.sleep(OUTAGE_S)
+        with pytest.raises(UnavailableError):
+            await bus.request("query.archiver.counts", {}, 10)
+        clickhouse_server.start()
+    await eventually(stored(bus, DAYS * SHARDS * SYMBOLS), timeout=120)
+    assert process.returncode is None, "it waited, and did not end"
+    summary = await bus.request("query.archiver.archive", {}, timeout=60)
+    assert (summary["objects"], summary["rows"]) == (DAYS, DAYS * SHARDS * SYMBOLS)
+    assert hash_of(tmp_path) == expected_hash()
+    assert await bus.last_seq("DEAD") == 0, "an outage is no fault of the messages"
 
 
 @pytest.mark.parametrize("seed", [1, 2])
