@@ -88,9 +88,10 @@ class Window:
         self._context.close()
 
 
-def check_whole(windows: list[Window]) -> None:
-    """Close windows; none may have seen a problem."""
+def check_whole(windows: list[Window], forgiven: str | None = None) -> None:
+    """Close windows; none may have seen a problem, but for those that hold the words that are forgiven."""
     for window in windows:
-        window.close()
-    problems = [problem for window in windows for problem in window.problems]
+        window.close()  # before the look at the problems: the last of them come with the end
+    every = [problem for window in windows for problem in window.problems]
+    problems = [problem for problem in every if forgiven is None or forgiven not in problem]
     assert not problems, problems

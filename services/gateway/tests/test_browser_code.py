@@ -74,9 +74,9 @@ def test_no_text_of_any_page_becomes_code(
     verdict: Answer = {"ticker": IMAGE, "direction": 1, "conviction": 0.5, "agents": 1, "action": IMAGE}
     verdict |= {"quantity": 1, "reason": SCRIPT, "asof": IMAGE, "predictions": [said]}
     alert: Answer = hostile(
-        {"id": "a", "name": "", "severity": "", "state": "firing", "summary": "", "detail": ""}
+        {"id": "a", "name": "", "severity": "", "state": "firing", "summary": "", "remedy": ""}
     )
-    alert |= {"what_to_do": SCRIPT, "since_ts": DAY, "ended_ts": None, "value": SCRIPT, "threshold": IMAGE}
+    alert |= {"since_ts": DAY, "ended_ts": None, "value": 1.0, "labels": {"service": SCRIPT}}
     proof: Answer = {
         "ok": True,
         "checks": [{"name": IMAGE, "ok": True, "text": SCRIPT}],
@@ -202,5 +202,4 @@ def test_no_text_of_any_page_becomes_code(
         assert SCRIPT in shown or IMAGE in shown, view
         assert page.locator("main script, main img").count() == 0, view
     assert page.evaluate("document.title") == "System · Heliograph"
-    window.problems[:] = [each for each in window.problems if "status of 400" not in each]  # of the bars
-    check_whole([window])
+    check_whole([window], "status of 400")  # of the bars

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from tests.browsing import CHROMIUM, PHONE, WAIT_MS, Window, check_whole, chromium
 from tests.page_alone import HOME, Gateway, record
 
@@ -36,9 +36,7 @@ def window(browser: Browser, gateway: Gateway) -> Iterator[Window]:
     opened = Window(browser, HOME)
     gateway.attend(opened.page)
     yield opened
-    refused = [p for p in opened.problems if not p.startswith("Failed to load resource")]
-    opened.problems[:] = refused  # what a test lets be refused is told by the browser too
-    check_whole([opened])
+    check_whole([opened], "Failed to load resource")  # what a test lets be refused is told by the browser too
 
 
 def live(page: Page) -> None:
@@ -213,6 +211,29 @@ def test_what_is_published_shows_as_it_comes(
     expect(page.locator(".signal-head")).to_contain_text("Won")
 
 
+def test_an_answer_that_is_older_than_the_live_outcome_does_not_undo_it(
+    window: Window, gateway: Gateway, make_signal: Make, make_outcome: Make
+) -> None:
+    page = window.open()
+    live(page)
+    signal = make_signal("NVDA")
+    waiting: list[Route] = []
+
+    def hold(route: Route) -> None:
+        waiting.append(route)
+
+    page.route(f"**/api/signals/{signal.id}", hold)
+    gateway.publish(("signal", signal))
+    with page.expect_request(f"**/api/signals/{signal.id}"):
+        page.locator(".row").click()
+    expect(page.locator(".panel-outcome")).to_contain_text("Still open")
+    gateway.publish(("outcome", make_outcome(signal)))
+    expect(page.locator(".signal-head")).to_contain_text("Won")
+    waiting[0].fulfill(json=record(signal))
+    expect(page.locator(".chart")).not_to_contain_text("Reading the bars")  # asked for behind the answer
+    expect(page.locator(".signal-head")).to_contain_text("Won")
+
+
 def test_a_burst_leaves_the_page_whole(
     window: Window, gateway: Gateway, make_signal: Make, make_reason: Make
 ) -> None:
@@ -330,6 +351,44 @@ def test_an_alert_is_counted_in_the_menu_as_it_comes(window: Window, gateway: Ga
     gateway.answers["/api/alerts"] = {"alerts": [{**alert, "since_ts": DAY, "ended_ts": None}]}
     gateway.publish(("alert", alert))
     expect(page.locator("#firing")).to_have_text("1")
+
+
+def test_an_alert_says_what_to_do_while_it_fires(window: Window, gateway: Gateway) -> None:
+    alert = {
+        "id": "a",
+        "name": "SlowWrites",
+        "severity": "warning",
+        "summary": "writes take 10 s",
+        "value": 10.0,
+    }
+    told = {**alert, "labels": {"store": "clickhouse"}, "remedy": "Look at its disk.", "since_ts": DAY}
+    firing, over = (
+        {**told, "state": "firing", "ended_ts": None},
+        {**told, "state": "resolved", "ended_ts": 2 * DAY},
+    )
+    gateway.answers["/api/alerts"] = {"alerts": [firing, over]}
+    page = window.open("alerts")
+    expect(page.locator(".alert-warning")).to_contain_text("What to do: Look at its disk.")
+    expect(page.locator(".alert-resolved")).to_contain_text("writes take 10 s")
+    expect(page.locator(".alert-remedy")).to_have_count(1)
+
+
+def test_a_confidence_is_called_a_probability_only_when_outcomes_have_taught_it(
+    window: Window, gateway: Gateway, make_signal: Make
+) -> None:
+    raw, learned = make_signal("RAW"), make_signal("LEARNED", calibration="0123456789abcdef")
+    for signal in (raw, learned):
+        gateway.answers[f"/api/signals/{signal.id}"] = record(signal)
+    gateway.answers["/api/signals"] = {"signals": [record(raw), record(learned)]}
+    page = window.open()
+    for signal, kind in ((raw, "raw"), (learned, "%")):
+        expect(page.locator(f'.row[data-id="{signal.id}"] .chance-kind')).to_have_text(f" {kind}")
+    page = window.open(f"signal/{raw.id}")
+    expect(page.locator(".panel-plan")).to_contain_text("not the probability of a win")
+    expect(page.locator(".panel-plan")).not_to_contain_text("win probability")
+    page = window.open(f"signal/{learned.id}")
+    expect(page.locator(".panel-plan")).to_contain_text("win probability")
+    expect(page.locator(".panel-plan")).not_to_contain_text("not the probability of a win")
 
 
 def test_a_table_is_sorted_by_its_heads_and_keeps_the_focus(window: Window, gateway: Gateway) -> None:

@@ -33,13 +33,13 @@ export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-/** A definition list from [term, value, class?] rows. */
+/** A definition list from [term, value, class?] rows; a value is a text or a list of texts and elements. */
 export function facts(rows, className = "facts") {
   return el(
     "dl",
     { class: className },
     ...rows.map(([term, value, kind]) =>
-      el("div", {}, el("dt", {}, term), el("dd", { class: kind ?? null }, value)),
+      el("div", {}, el("dt", {}, term), el("dd", { class: kind ?? null }, ...[value].flat())),
     ),
   );
 }

@@ -20,6 +20,9 @@ export function addUp(signal) {
   };
 }
 
+/** Whether the confidence is a probability that outcomes have taught, or still the strength of the votes. */
+export const isCalibrated = ({ calibration }) => Boolean(calibration) && calibration !== "none";
+
 /** The sum as text. */
 export function sumText(signal) {
   const { sum, multiplier, capped } = addUp(signal);

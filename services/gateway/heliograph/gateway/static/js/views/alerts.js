@@ -2,7 +2,7 @@
 
 import { api } from "../api.js";
 import { el } from "../dom.js";
-import { count, duration, known, moment } from "../format.js";
+import { count, duration, moment } from "../format.js";
 import { Page, said } from "../page.js";
 
 const NS_PER_MS = 1e6;
@@ -10,12 +10,6 @@ const NS_PER_MS = 1e6;
 function length(alert) {
   const end = alert.ended_ts ?? Date.now() * NS_PER_MS;
   return duration(Math.max(0, end - alert.since_ts));
-}
-
-function measured({ value, threshold }) {
-  if (value === null || value === undefined) return null;
-  const limit = known(threshold, (number) => `, threshold ${number}`);
-  return el("p", { class: "alert-value" }, `value ${value}${limit === "–" ? "" : limit}`);
 }
 
 function alertCard(alert) {
@@ -30,9 +24,7 @@ function alertCard(alert) {
       el("span", { class: `state state-${firing ? (alert.severity === "critical" ? "bad" : "warn") : "ok"}` }, firing ? alert.severity : "resolved"),
     ),
     el("p", { class: "alert-summary" }, alert.summary),
-    alert.detail ? el("p", { class: "faint" }, alert.detail) : null,
-    measured(alert),
-    alert.what_to_do ? el("p", {}, el("strong", {}, "What to do: "), alert.what_to_do) : null,
+    firing && alert.remedy ? el("p", { class: "alert-remedy" }, el("strong", {}, "What to do: "), alert.remedy) : null,
     el("p", { class: "faint" }, firing ? `since ${moment(alert.since_ts)}, ${length(alert)}` : `${moment(alert.since_ts)} to ${moment(alert.ended_ts)}, ${length(alert)}`),
   );
 }

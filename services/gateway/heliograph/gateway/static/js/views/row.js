@@ -3,7 +3,7 @@
 import { outcomeBadge, profit, side } from "../badges.js";
 import { el } from "../dom.js";
 import { clock, date, price } from "../format.js";
-import { sumText, voteStrip } from "../votes.js";
+import { isCalibrated, sumText, voteStrip } from "../votes.js";
 
 function cell(name, ...children) {
   return el("div", { class: `row-${name}` }, ...children);
@@ -15,11 +15,14 @@ function prices(record) {
   return el("dl", { class: "prices" }, ...list);
 }
 
-function chance({ confidence }) {
-  const fill = el("div", { class: "meter-fill" });
+function chance(record) {
+  const { confidence } = record;
+  const calibrated = isCalibrated(record);
+  const fill = el("div", { class: calibrated ? "meter-fill" : "meter-fill meter-raw" });
   fill.style.width = `${confidence}%`;
+  const meaning = calibrated ? "Probability of a win, learned from outcomes" : "Strength of the votes; no outcomes have calibrated it yet";
   return [
-    el("span", { class: "chance" }, confidence.toFixed(1)),
+    el("span", { class: "chance", title: meaning }, confidence.toFixed(1), el("span", { class: "chance-kind" }, calibrated ? " %" : " raw")),
     el("span", { class: "chance-word" }, " confidence"),
     el("div", { class: "meter", "aria-hidden": "true" }, fill),
   ];

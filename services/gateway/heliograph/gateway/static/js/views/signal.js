@@ -7,7 +7,7 @@ import { el, facts } from "../dom.js";
 import { clock, count, date, duration, percent, price, signed } from "../format.js";
 import { fault, panel, said } from "../page.js";
 import { verification } from "../verification.js";
-import { voteTable } from "../votes.js";
+import { isCalibrated, voteTable } from "../votes.js";
 import { waterfall } from "../waterfall.js";
 
 const SIGNAL_ATTRIBUTE = "heliograph.signal";
@@ -20,6 +20,7 @@ const pause = () => new Promise((resolve) => setTimeout(resolve, WAIT_MS));
 export default class SignalView {
   #away = new AbortController();
   #id;
+  #told = null;
   #record = null;
   #bars = null;
   #removeChart = () => {};
@@ -30,6 +31,7 @@ export default class SignalView {
     this.node = el("section", { "aria-label": "Signal" });
     this.chart = el("div", { class: "chart" });
     this.chartPanel = el("section", { class: "panel", "aria-label": "Bars around the signal" }, this.chart, legend());
+    this.chart.append(said("Reading the bars", ""));
     this.trace = panel("Trace", said("Reading the trace", ""));
     this.verified = panel("Verification", said("Reading the ledger", ""));
     this.side = el("div", { class: "signal-column" });
@@ -139,9 +141,13 @@ export default class SignalView {
   }
 
   /** Show what is known of the signal now. */
-  update(record) {
-    if (record.id !== this.#id || record === this.#record) return;
-    const ended = Boolean(record.outcome) && !this.#record?.outcome;
+  update(told) {
+    if (told.id !== this.#id || told === this.#told) return;
+    const held = this.#record;
+    // An answer may be older than what came live meanwhile: what is known once stays.
+    const record = { ...told, reason: told.reason ?? held?.reason ?? null, outcome: told.outcome ?? held?.outcome ?? null };
+    const ended = Boolean(record.outcome) && !held?.outcome;
+    this.#told = told;
     this.#record = record;
     const title = el("h1", { tabindex: "-1" }, record.symbol);
     document.title = `${record.action} ${record.symbol} · Heliograph`;
@@ -165,19 +171,22 @@ function legend() {
 function plan(record) {
   const risk = Math.abs(record.entry - record.stop);
   const reward = Math.abs(record.target - record.entry);
+  const calibrated = isCalibrated(record);
+  const level = (value, distance) => [price(value), el("span", { class: "distance" }, percent(distance / record.entry, 1))];
   return panel(
     "Plan",
     facts([
       ["entry", price(record.entry)],
-      ["stop", price(record.stop), "down"],
-      ["target", price(record.target), "up"],
-      ["win probability", `${record.confidence.toFixed(1)} %`],
+      ["stop, risk", level(record.stop, risk), "down"],
+      ["target, gain", level(record.target, reward), "up"],
+      calibrated ? ["win probability", `${record.confidence.toFixed(1)} %`] : ["raw confidence", record.confidence.toFixed(1)],
       ["reward / risk", (reward / risk).toFixed(2)],
-      ["expected", `${signed(record.expected_r, 2)} R`],
+      calibrated ? ["expected", `${signed(record.expected_r, 2)} R`] : ["expected", "not known", "small"],
       ["regime", record.regime, "small"],
       ["view", record.view.toLowerCase(), "small"],
       ["open until", date(record.expires), "small"],
     ]),
+    calibrated ? null : el("p", { class: "byline" }, "No outcomes have calibrated this confidence yet: it is the strength of the votes, not the probability of a win."),
   );
 }
 
