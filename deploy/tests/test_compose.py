@@ -21,7 +21,7 @@ OWNERS = {
     "postgres": {"postgres", "tracker"},
     "clickhouse": {"clickhouse", "archiver"},
     "s3": {"s3", "archiver"},
-    "cache": {"redis", "fetcher", "reasoning"},
+    "cache": {"redis", "fetcher", "reasoning", "gateway"},
 }
 VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)(:\?)?")
 

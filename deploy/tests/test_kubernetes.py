@@ -18,7 +18,12 @@ from heliograph.common.config import Settings
 VERSION = "1.32"
 KUSTOMIZE = ("Kustomization", "Component")
 OVERLAYS = ("small", "production")
-STORE_PORTS = {5432: {"tracker"}, 8123: {"archiver"}, 8333: {"archiver"}, 6379: {"fetcher", "reasoning"}}
+STORE_PORTS = {
+    5432: {"tracker"},
+    8123: {"archiver"},
+    8333: {"archiver"},
+    6379: {"fetcher", "reasoning", "gateway"},
+}
 KEDA_CRD = "KEDA_CRD"
 OPTIONAL = ("models",)
 """Components that no overlay of ours takes."""
