@@ -103,10 +103,7 @@ async def models(base_url: str) -> AsyncIterator[Timed]:
     async def alone() -> int:
         return 1
 
-    async def alert(_: str, summary: str) -> None:
-        print(summary)
-
-    built = build(settings, SYSTEM_CLOCK, alone, alert)
+    built = build(settings, SYSTEM_CLOCK, alone)
     try:
         yield Timed(built)
     finally:

@@ -87,11 +87,8 @@ async def narration(
     async def one() -> int:
         return 1
 
-    async def no_alert(provider: str, summary: str) -> None:
-        raise RuntimeError(f"{provider}: {summary}")
-
     keys = {f"{name.upper()}_API_KEY": "benchmark-key" for name in PROVIDERS}
-    models = build(settings, clock, one, no_alert, keys)
+    models = build(settings, clock, one, keys)
     made = Narration(settings, models, Usage(None, clock), clock)
     yield made, models
     await made.close()

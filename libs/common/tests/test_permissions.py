@@ -40,7 +40,7 @@ MAY_WRITE = {
     "reason.0.AAPL": {"reasoning"},
     "analysis.run.buffett": {"reasoning"},
     "outcome.0.AAPL": {"tracker"},
-    "alert.spend": {"reasoning", "gateway"},
+    "alert.spend": {"gateway"},
     "analyze": {"gateway"},
     "query.tracker.stats": {"gateway"},
     "query.archiver.archive": {"gateway"},

@@ -1,11 +1,12 @@
-"""Fixtures of reasoning: signals."""
+"""Fixtures of reasoning: signals, and a model server."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
 from heliograph.common.events import Signal, Vote
+from heliograph.reasoning.model_server.server import ModelServer
 
 DAY_NS = 86_400 * 10**9
 START = 17_000 * DAY_NS
@@ -47,3 +48,12 @@ def signal(**changes: Any) -> Signal:
 def make_signal() -> Callable[..., Signal]:
     """Make a valid signal; any field may be changed."""
     return signal
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ModelServer]:
+    """A model server without faults, until a test switches some."""
+    made = ModelServer()
+    await made.start()
+    yield made
+    await made.stop()

@@ -32,14 +32,6 @@ BODY = {
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[ModelServer]:
-    made = ModelServer()
-    await made.start()
-    yield made
-    await made.stop()
-
-
-@pytest.fixture
 async def http(server: ModelServer) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=server.url, timeout=5) as client:
         yield client

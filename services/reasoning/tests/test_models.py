@@ -32,20 +32,7 @@ Eventually = Callable[..., Awaitable[Any]]
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[ModelServer]:
-    made = ModelServer()
-    await made.start()
-    yield made
-    await made.stop()
-
-
-@pytest.fixture
-def alerts() -> list[tuple[str, str]]:
-    return []
-
-
-@pytest.fixture
-async def make(server: ModelServer, alerts: list[tuple[str, str]]) -> AsyncIterator[Make]:
+async def make(server: ModelServer) -> AsyncIterator[Make]:
     """Models whose providers are all on the model server."""
     made: list[BuiltModels] = []
 
@@ -64,11 +51,8 @@ async def make(server: ModelServer, alerts: list[tuple[str, str]]) -> AsyncItera
         async def alone() -> int | None:
             return 1
 
-        async def alert(provider: str, summary: str) -> None:
-            alerts.append((provider, summary))
-
         settings = ReasoningSettings(models=names, providers=described, **fields)
-        made.append(build(settings, SYSTEM_CLOCK, alone, alert, KEYS if environment is None else environment))
+        made.append(build(settings, SYSTEM_CLOCK, alone, KEYS if environment is None else environment))
         return made[-1]
 
     yield build_them
@@ -280,22 +264,25 @@ async def test_a_full_window_is_skipped(server: ModelServer, make: Make) -> None
     assert models.calls[0].breaker.state(time.monotonic()) == "closed"
 
 
-async def test_a_refused_key_gives_way_to_the_second_and_raises_an_alert(
-    server: ModelServer, make: Make, alerts: list[tuple[str, str]], capsys: pytest.CaptureFixture[str]
+async def test_a_refused_key_gives_way_to_the_second_and_is_counted_for_the_alert(
+    server: ModelServer, make: Make, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    counted = metrics.KEYS_REFUSED.labels("glm")._value
+    before = counted.get()
     server.faults["glm"] = Faults(refused_keys=("glm-secret-1",))
     models = make(KEYS | {"GLM_API_KEY_2": "glm-secret-2"})
     assert (await answered(models)).provider == "glm"
     assert server.counts("glm") == {"unauthorized": 1, "ok": 1}
-    assert alerts == [("glm", "glm refuses a value of GLM_API_KEY")]
+    assert counted.get() == before + 1
     assert (await answered(models)).provider == "glm"
     assert server.counts("glm") == {"unauthorized": 1, "ok": 2}
     server.default = Faults(unauthorized=1.0)
     server.faults = {}
     refusal = await refused(models)
     assert refusal.reason == "no_key"
+    assert counted.get() == before + 2
     shown = capsys.readouterr()
-    everything = refusal.detail + shown.out + shown.err + repr(alerts)
+    everything = refusal.detail + shown.out + shown.err
     assert "key refused" in everything
     assert "secret-" not in everything
 

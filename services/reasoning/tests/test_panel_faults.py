@@ -29,14 +29,6 @@ DEADLINE_S = 2.0
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[ModelServer]:
-    running = ModelServer()
-    await running.start()
-    yield running
-    await running.stop()
-
-
-@pytest.fixture
 async def models(server: ModelServer) -> AsyncIterator[BuiltModels]:
     provider = {
         "base_url": server.base_url("test"),
@@ -50,10 +42,7 @@ async def models(server: ModelServer) -> AsyncIterator[BuiltModels]:
     async def alone() -> int:
         return 1
 
-    async def alert(provider: str, summary: str) -> None:
-        pass
-
-    built = build(settings, SYSTEM_CLOCK, alone, alert)
+    built = build(settings, SYSTEM_CLOCK, alone)
     yield built
     await built.close()
 

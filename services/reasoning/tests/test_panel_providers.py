@@ -1,6 +1,7 @@
 """Financial Datasets and FMP over HTTP: recorded answers, every fault, and a key that is seen nowhere."""
 
 import json
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from heliograph.common import metrics
 from heliograph.common.bus import Bus
 from heliograph.common.clock import SYSTEM_CLOCK
 from heliograph.common.config import Settings
@@ -45,6 +47,11 @@ class Site(ThreadingHTTPServer):
         self.asked: list[str] = []
         self.faults: list[int | str] = []
         self.refused: set[str] = set()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that leaves after the first refusal, with other questions under way, is no fault."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -168,7 +175,10 @@ async def test_a_refused_key_gives_way_to_the_second_and_is_shown_nowhere(
     site.refused = {KEY}
     two = Keys(SYSTEM_CLOCK, {"FINANCIAL_DATASETS_API_KEY": KEY, "FINANCIAL_DATASETS_API_KEY_2": SECOND})
     provider = FinancialDatasets(two, root=site.root + "/fd")
+    counted = metrics.KEYS_REFUSED.labels("financial_datasets")._value
+    before = counted.get()
     assert (await provider.records("AAPL")).metrics
+    assert counted.get() == before + 1  # of which the alert KeyRefused is made
     site.refused = {KEY, SECOND}
     with pytest.raises(InputError, match="every value of it was refused") as told:
         await provider.records("AAPL")

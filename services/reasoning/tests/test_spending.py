@@ -22,18 +22,11 @@ Make = Callable[..., Awaitable[ReasoningService]]
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[ModelServer]:
-    made = ModelServer(Faults(tokens=50))
-    await made.start()
-    yield made
-    await made.stop()
-
-
-@pytest.fixture
 async def start(
     bus: Bus, nats_settings: Settings, server: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Make]:
     started: list[ReasoningService] = []
+    server.default = Faults(tokens=50)
     monkeypatch.setenv("GLM_API_KEY", "glm-key")
     monkeypatch.setenv("DEEPSEEK_API_KEY", "deepseek-key")
 

@@ -68,7 +68,7 @@ ROLES: dict[str, Role] = {
         objects=(CHECKPOINTS,),
     ),
     "reasoning": Role(
-        publishes=("reason.*.*", "analysis.*.*", "input.votes.*", "input.tick.*", "alert.*"),
+        publishes=("reason.*.*", "analysis.*.*", "input.votes.*", "input.tick.*"),
         answers=("analyze", "query.reasoning.*"),
         looks=("SIGNAL", "INPUT", "ANALYSIS"),
         consumers={"SIGNAL": ("reasoning-{shard}-signals",), "REQUEST": ("reasoning-{shard}-requests",)},

@@ -61,14 +61,22 @@ class Keys:
         """Whether any source holds the secret, refused or not."""
         return bool(await self._values(name))
 
-    def refused(self, name: str, value: str) -> None:
-        """The provider does not take this value: use the next one until the source changes it."""
-        self._refused.setdefault(name, set()).add(value)
+    def refused(self, name: str, value: str) -> bool:
+        """The provider does not take this value: use the next one until the source changes it.
+
+        Returns:
+            Whether that is news: calls that are made at once are refused at once.
+        """
+        known = self._refused.setdefault(name, set())
+        if value in known:
+            return False
+        known.add(value)
         if self._aws_secret:
             # It may have been rotated a moment ago.
             self._aws_at = min(
                 self._aws_at, self._clock.monotonic() - AWS_PERIOD_S + AWS_PERIOD_AFTER_REFUSAL_S
             )
+        return True
 
     def hide(self, text: str) -> str:
         """A text without any value that was ever given out."""

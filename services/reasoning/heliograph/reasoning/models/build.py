@@ -11,7 +11,7 @@ from heliograph.common.spend.keys import Keys
 from heliograph.common.spend.shared import connect
 from heliograph.common.spend.spend import Live, Spend
 from heliograph.common.spend.usage import Usage
-from heliograph.reasoning.models.calls import Alert, ProviderCalls
+from heliograph.reasoning.models.calls import ProviderCalls
 from heliograph.reasoning.models.client import HttpClient
 from heliograph.reasoning.models.ordered import OrderedModels
 from heliograph.reasoning.models.port import Answer, Prompt, Refusal
@@ -87,7 +87,6 @@ def build(
     settings: ReasoningSettings,
     clock: Clock,
     live: Live,
-    alert: Alert,
     environment: Mapping[str, str] = os.environ,
     usage: Usage | None = None,
 ) -> BuiltModels:
@@ -102,7 +101,7 @@ def build(
     folder = Path(settings.keys_folder) if settings.keys_folder else None
     keys = Keys(clock, environment, folder, settings.keys_secret)
     counts = usage or Usage(None, clock)
-    calls = {p.name: ProviderCalls(p, client, spend, counts, keys, clock, alert) for p in found}
+    calls = {p.name: ProviderCalls(p, client, spend, counts, keys, clock) for p in found}
 
     def ordered(names: list[str]) -> OrderedModels:
         chosen = [calls[name] for name in names]

@@ -1,7 +1,6 @@
 """Questions to one provider: by key, breaker, budget and window, tried again where that can help."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 import structlog
 import tenacity
@@ -30,7 +29,6 @@ LARGEST_REQUEST = 65_536
 LARGEST_REPLY = 4_096
 """Bytes of a request and tokens of a reply at most: they bound what one call can cost."""
 _PAUSE = tenacity.wait_random_exponential(multiplier=0.25, max=2.0)
-Alert = Callable[[str, str], Awaitable[None]]
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -44,7 +42,7 @@ class RefusedError(Exception):
 
 
 class ProviderCalls:
-    """One provider. `alert` is told the provider and what a person should know."""
+    """One provider, with its breaker and its latencies."""
 
     def __init__(
         self,
@@ -54,7 +52,6 @@ class ProviderCalls:
         usage: Usage,
         keys: Keys,
         clock: Clock,
-        alert: Alert,
     ) -> None:
         self.provider = provider
         self.latency = Latency()
@@ -70,7 +67,6 @@ class ProviderCalls:
         self._usage = usage
         self._keys = keys
         self._clock = clock
-        self._alert = alert
 
     async def ask(self, prompt: Prompt, deadline: float) -> Answer | Refusal:
         """An answer by the deadline (monotonic seconds), or why there is none."""
@@ -183,10 +179,10 @@ class ProviderCalls:
         )
 
     async def _refused(self, key: str) -> None:
-        self._keys.refused(self.provider.key, key)
-        metrics.KEYS_REFUSED.labels(self.provider.name).inc()
-        await log.aerror("key refused", provider=self.provider.name, key=self.provider.key)
-        await self._alert(self.provider.name, f"{self.provider.name} refuses a value of {self.provider.key}")
+        """Go on to the next key. The count raises the alert KeyRefused, the log names the secret."""
+        if self._keys.refused(self.provider.key, key):
+            metrics.KEYS_REFUSED.labels(self.provider.name).inc()
+            await log.aerror("key refused", provider=self.provider.name, key=self.provider.key)
 
     async def _succeeded(self, prompt: Prompt, grant: Grant, reply: wire.Reply, seconds: float) -> Answer:
         self.breaker.succeeded()

@@ -60,15 +60,21 @@ def _told_schema(prompt: Prompt, structured: str) -> str:
     return f"{prompt.system}\n\n{SCHEMA_WORDS}{schema}"
 
 
-def _chat(provider: Provider, prompt: Prompt) -> dict[str, Any]:
-    body: dict[str, Any] = {
+def _options(provider: Provider, prompt: Prompt) -> dict[str, Any]:
+    """What requests of both forms carry."""
+    return {
         "model": provider.model,
+        provider.limit_field: prompt.max_tokens,
+        "temperature": prompt.temperature,
+    }
+
+
+def _chat(provider: Provider, prompt: Prompt) -> dict[str, Any]:
+    body = _options(provider, prompt) | {
         "messages": [
             {"role": "system", "content": _told_schema(prompt, provider.structured)},
             {"role": "user", "content": prompt.user},
         ],
-        provider.limit_field: prompt.max_tokens,
-        "temperature": prompt.temperature,
         "stream": False,
     }
     if prompt.schema is not None and provider.structured == "json_schema":
@@ -83,10 +89,7 @@ def _chat(provider: Provider, prompt: Prompt) -> dict[str, Any]:
 
 def _messages(provider: Provider, prompt: Prompt) -> dict[str, Any]:
     fixed = {"type": "text", "text": _told_schema(prompt, provider.structured)}
-    body: dict[str, Any] = {
-        "model": provider.model,
-        "max_tokens": prompt.max_tokens,
-        "temperature": prompt.temperature,
+    body = _options(provider, prompt) | {
         "system": [fixed | {"cache_control": {"type": "ephemeral"}}],
         "messages": [{"role": "user", "content": prompt.user}],
     }

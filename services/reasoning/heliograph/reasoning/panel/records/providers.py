@@ -33,7 +33,9 @@ class FinancialDatasets:
     """
 
     def __init__(self, keys: Keys, *, root: str, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._web = Web(root, keys=keys, key=FINANCIAL_DATASETS_KEY, header="X-API-KEY")
+        self._web = Web(
+            root, keys=keys, key=FINANCIAL_DATASETS_KEY, header="X-API-KEY", name="financial_datasets"
+        )
         self._clock = clock
 
     async def close(self) -> None:
@@ -74,7 +76,7 @@ class Fmp:
     """Statements of fiscal years. The key goes into the header `apikey`; `root` is its address."""
 
     def __init__(self, keys: Keys, *, root: str) -> None:
-        self._web = Web(root, keys=keys, key=FMP_KEY, header="apikey")
+        self._web = Web(root, keys=keys, key=FMP_KEY, header="apikey", name="fmp")
 
     async def close(self) -> None:
         """Close the connections."""

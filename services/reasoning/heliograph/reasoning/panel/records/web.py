@@ -7,6 +7,7 @@ import httpx
 import structlog
 import tenacity
 
+from heliograph.common import metrics
 from heliograph.common.errors import InputError, UnavailableError
 from heliograph.common.spend.keys import Keys
 
@@ -28,6 +29,7 @@ class Web:
         root: the address before every path.
         key: the name of the secret among `keys`, which goes into the header `header`: never into an address,
             which others log.
+        name: of the provider, as metrics and alerts call it.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class Web:
         keys: Keys | None = None,
         key: str = "",
         header: str = "",
+        name: str = "",
     ) -> None:
         self._client = httpx.AsyncClient(
             headers=dict(headers or {}), timeout=TIMEOUT_S, follow_redirects=False
@@ -46,6 +49,7 @@ class Web:
         self._keys = keys
         self._key = key
         self._header = header
+        self._name = name
         self._turn = asyncio.Semaphore(AT_ONCE)
 
     async def close(self) -> None:
@@ -78,8 +82,9 @@ class Web:
                 raise InputError(f"{self._root}: no {self._key}, or every value of it was refused")
             answer = await self._once(path, query, value)
             if answer.status_code in REFUSED and self._keys is not None and value is not None:
-                await log.aerror("key refused", key=self._key, status=answer.status_code)
-                self._keys.refused(self._key, value)
+                if self._keys.refused(self._key, value):
+                    metrics.KEYS_REFUSED.labels(self._name).inc()
+                    await log.aerror("key refused", key=self._key, status=answer.status_code)
                 continue
             return self._read(path, answer)
 
