@@ -2,7 +2,8 @@
 
 Beside it the same calls one after another, and in the fan-out of the peer (analysts at once, each with its
 tickers in turn). Ten of the eleven personas ask: of Snowflake one has no value to compare, and abstains. The
-models are those of the service with one provider, which is the server, in a process of its own.
+models are those of the service with one provider, which is the server, in a process of its own. Beside many
+runs at once their calls alone, by the same HTTP client and without a panel: what the machine allows.
 """
 
 import asyncio
@@ -15,16 +16,19 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import uvloop
 from benchmarks.figures import Figure, quantile, show
 
 from heliograph.common.clock import SYSTEM_CLOCK
 from heliograph.reasoning.models.build import build
+from heliograph.reasoning.models.client import HttpClient
 from heliograph.reasoning.models.port import Answer, Models, Prompt, Refusal
+from heliograph.reasoning.models.provider import Provider
 from heliograph.reasoning.panel.answers import MemoryAnswers
 from heliograph.reasoning.panel.asking import Asking
 from heliograph.reasoning.panel.opinion import Opinion
 from heliograph.reasoning.panel.panel import Analysis, Panel, Task
-from heliograph.reasoning.panel.prompts import persona_prompt
+from heliograph.reasoning.panel.prompts import figures, persona_prompt
 from heliograph.reasoning.panel.records.folder import Folder
 from heliograph.reasoning.panel.records.known import Records
 from heliograph.reasoning.panel.records.sources import Remembered
@@ -36,6 +40,7 @@ TICKERS = ("SNOW", "SNOW2")
 LATENCY = "uniform:2:3"
 RUNS = (1, 10, 50)
 REPEATS = 5
+CALL_WITHIN_S = 60.0
 DAY = date(2025, 6, 2)
 NEVER_ASKS = "aswath_damodaran"
 FAULTS = {"server_error": 0.05, "wrong_schema": 0.03, "cut": 0.02}
@@ -128,10 +133,11 @@ async def prompts(source: Remembered, number: int) -> dict[str, list[Prompt]]:
     """The questions of a run, by persona, one a ticker."""
     found: dict[str, list[Prompt]] = {}
     for known in (await Panel(source).load(task(number))).values():
+        told = figures(known)
         for name, persona in PERSONAS.items():
             view = persona.analyse(known)
             if isinstance(view, Opinion):
-                found.setdefault(name, []).append(persona_prompt(persona, known, view))
+                found.setdefault(name, []).append(persona_prompt(persona, told, view))
     return found
 
 
@@ -179,23 +185,44 @@ async def others(source: Remembered, timed: Timed) -> list[Figure]:
     ]
 
 
-async def many(source: Remembered, timed: Timed) -> list[Figure]:
+async def many(source: Remembered, timed: Timed, url: str) -> list[Figure]:
     """Several runs at once, each with questions of its own."""
     figures = []
     for index, count in enumerate(RUNS):
         timed.seconds.clear()
         timed.refused = 0
-        first = 100 * (index + 1)
+        first, cpu = 100 * (index + 1), time.process_time()
         found = await asyncio.gather(*(run(source, timed, first + n) for n in range(count)))
-        seconds = [s for s, _ in found]
-        figures.append(
+        cpu = time.process_time() - cpu
+        seconds, slowest = [s for s, _ in found], max(timed.seconds)
+        asked = [p for n in range(count) for own in (await prompts(source, first + n)).values() for p in own]
+        alone, alone_cpu = await bare(url, asked)
+        figures += [
             Figure(
                 name=f"{count} runs at once, {len(timed.seconds)} calls",
                 value=f"median {quantile(seconds, 0.5):.2f} s, slowest {max(seconds):.2f} s",
-                beside=f"slowest single call {max(timed.seconds):.2f} s, {timed.refused} refused",
-            )
-        )
+                beside=f"slowest single call {slowest:.2f} s, {timed.refused} refused",
+            ),
+            Figure(name="… ÷ its slowest call", value=f"{max(seconds) / slowest:.3f}", goal="≤ 1.1"),
+            Figure(
+                name="… the calls alone, by the HTTP client without a panel",
+                value=f"{alone:.2f} s",
+                beside=f"CPU of this process {alone_cpu:.2f} s, with the panel {cpu:.2f} s",
+            ),
+        ]
     return figures
+
+
+async def bare(url: str, asked: list[Prompt]) -> tuple[float, float]:
+    """Seconds and seconds of CPU of some calls at once, without panel, budgets, retries and caches."""
+    provider = Provider(name="bench", base_url=url, model="bench")
+    client = HttpClient(SYSTEM_CLOCK)
+    cpu = time.process_time()
+    calls = [client.call(provider, prompt, "", CALL_WITHIN_S) for prompt in asked]
+    seconds = await measured(lambda: asyncio.gather(*calls))
+    cpu = time.process_time() - cpu
+    await client.close()
+    return seconds, cpu
 
 
 async def failing(source: Remembered) -> list[Figure]:
@@ -224,10 +251,10 @@ async def main() -> None:
     async with server() as url, models(url) as timed:
         figures = await ours(source, timed)
         figures += await others(source, timed)
-        figures += await many(source, timed)
+        figures += await many(source, timed, url)
     figures += await failing(source)
     show(f"Panel ({LATENCY} s a call)", figures, "python -m benchmarks.panel")
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    uvloop.run(main())  # as every service

@@ -21,7 +21,7 @@ from heliograph.reasoning.panel.records.facts import Facts, decode
 from heliograph.reasoning.panel.records.folder import Folder
 from heliograph.reasoning.panel.records.known import Records, company
 from heliograph.reasoning.panel.records.ratios import metrics
-from heliograph.reasoning.panel.records.statements import statements
+from heliograph.reasoning.panel.records.statements import last_filing, statements
 
 SAMPLE = next(p / "data/sample" for p in Path(__file__).resolve().parents if (p / "data/sample").is_dir())
 SNOW = SAMPLE / "fundamentals" / "SNOW.companyfacts.json"
@@ -71,6 +71,18 @@ def test_a_report_is_known_from_its_filing_on(snow: Facts) -> None:
     after, annual = statements(snow, date(2024, 3, 26))
     assert before[0].end == date(2023, 10, 31)
     assert after[0].end == annual[0].end == date(2024, 1, 31)
+
+
+def test_days_between_two_filings_share_their_statements(snow: Facts) -> None:
+    filed, before = date(2024, 3, 26), last_filing(snow, date(2024, 3, 25))
+    assert before is not None
+    assert before < filed
+    assert last_filing(snow, filed) == last_filing(snow, date(2024, 5, 1)) == filed
+    first, later = statements(snow, filed), statements(snow, date(2024, 5, 1))
+    assert later is first
+    assert statements(dict(snow), filed) == first
+    assert last_filing(snow, date(2000, 1, 1)) is None
+    assert statements(snow, date(2000, 1, 1)) == ((), ())
 
 
 def test_what_was_not_reported_is_missing(snow: Facts) -> None:

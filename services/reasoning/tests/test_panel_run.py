@@ -26,7 +26,7 @@ from heliograph.reasoning.panel.asking import Asking, NoAnswer
 from heliograph.reasoning.panel.opinion import Abstention, Opinion
 from heliograph.reasoning.panel.panel import Analysis, Panel, Step, Task
 from heliograph.reasoning.panel.portfolio import PanelRules
-from heliograph.reasoning.panel.prompts import Judgement, persona_prompt
+from heliograph.reasoning.panel.prompts import Judgement, figures, persona_prompt
 from heliograph.reasoning.panel.records.folder import Folder
 from heliograph.reasoning.panel.records.known import Records
 from heliograph.reasoning.panel.roster import ANALYSTS, PERSONAS
@@ -444,8 +444,8 @@ async def test_the_key_knows_the_wording(folder: Folder) -> None:
     (known,) = (await Panel(folder).load(SNOW)).values()
     view = PERSONAS["ben_graham"].analyse(known)
     assert isinstance(view, Opinion)
-    prompt = persona_prompt(PERSONAS["ben_graham"], known, view)
-    assert key_of(prompt) == key_of(persona_prompt(PERSONAS["ben_graham"], known, view))
+    prompt = persona_prompt(PERSONAS["ben_graham"], figures(known), view)
+    assert key_of(prompt) == key_of(persona_prompt(PERSONAS["ben_graham"], figures(known), view))
     assert key_of(prompt) != key_of(msgspec.structs.replace(prompt, version="2"))
 
 

@@ -18,6 +18,7 @@ from heliograph.reasoning.panel.asking import Asking, NoAnswer
 from heliograph.reasoning.panel.company import Company
 from heliograph.reasoning.panel.opinion import Abstention, Opinion, View, percent
 from heliograph.reasoning.panel.portfolio import PanelRules, Portfolio
+from heliograph.reasoning.panel.prompts import Figures
 from heliograph.reasoning.panel.records.known import Source, company
 from heliograph.reasoning.panel.roster import ANALYSTS, PERSONAS, chosen
 from heliograph.reasoning.panel.said import NOTHING, Said, said
@@ -147,21 +148,21 @@ class Panel:
         )
         return dict(zip(task.tickers, known, strict=True))
 
-    async def judge(self, agent: str, known: Company) -> tuple[View, Said]:
+    async def judge(self, agent: str, known: Company, figures: Figures) -> tuple[View, Said]:
         """An analyst's view, with what it and its model said to each other."""
         try:
             view = ANALYSTS[agent](known)
             if self._asking is None or agent not in PERSONAS or isinstance(view, Abstention):
                 return view, NOTHING
-            return await self._voiced(self._asking, known, view)
+            return await self._voiced(self._asking, figures, view)
         except Exception as error:
             # One agent that fails must not take the run with it.
             await log.aexception("an agent failed", agent=agent, ticker=known.ticker)
             reason = f"failed: {error!r}"
             return Abstention(agent=agent, ticker=known.ticker, reason=reason, failed=True), NOTHING
 
-    async def _voiced(self, asking: Asking, known: Company, view: Opinion) -> tuple[View, Said]:
-        prompt = prompts.persona_prompt(PERSONAS[view.agent], known, view)
+    async def _voiced(self, asking: Asking, figures: Figures, view: Opinion) -> tuple[View, Said]:
+        prompt = prompts.persona_prompt(PERSONAS[view.agent], figures, view)
         question = f"{prompt.system}\n{prompt.user}"
         try:
             reply, answer = await asking.ask(prompt, prompts.Judgement)
@@ -224,7 +225,10 @@ class _Run:
         task = self._task
         companies = await self._panel.load(task)
         pairs = [(ticker, agent) for ticker in task.tickers for agent in self._agents]
-        judged = await asyncio.gather(*(self._one(agent, companies[ticker]) for ticker, agent in pairs))
+        figures = {ticker: prompts.figures(known) for ticker, known in companies.items()}
+        judged = await asyncio.gather(
+            *(self._one(agent, companies[ticker], figures[ticker]) for ticker, agent in pairs)
+        )
         views: dict[str, list[View]] = {ticker: [] for ticker in task.tickers}
         evidence: dict[str, dict[str, Said]] = {ticker: {} for ticker in task.tickers}
         for (ticker, agent), (view, exchange) in zip(pairs, judged, strict=True):
@@ -246,8 +250,8 @@ class _Run:
             evidence=evidence,
         )
 
-    async def _one(self, agent: str, known: Company) -> tuple[View, Said]:
-        view, exchange = await self._panel.judge(agent, known)
+    async def _one(self, agent: str, known: Company, figures: Figures) -> tuple[View, Said]:
+        view, exchange = await self._panel.judge(agent, known, figures)
         if isinstance(view, Opinion):
             detail = f"{view.signal} {percent(view.confidence)}"
             await self._tell(agent, known.ticker, "done", detail, by=view.by, exchange=exchange)

@@ -55,20 +55,34 @@ JUDGEMENT_SCHEMA: dict[str, Any] = {
 }
 
 
-def persona_prompt(persona: Persona, company: Company, opinion: Opinion) -> Prompt:
-    """The question to a persona: who it is, what the rules found, and the figures."""
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """What every persona is told of a company, as JSON: written once for all of them."""
+
+    ticker: str
+    asof: str
+    ratios: msgspec.Raw
+    years: msgspec.Raw
+
+
+def figures(company: Company) -> Figures:
+    """The newest ratios and the last years of a company."""
     newest = company.metrics[0] if company.metrics else None
-    facts = {
-        "ticker": company.ticker,
-        "asof": company.asof.isoformat(),
-        "rules": {"signal": opinion.signal, "confidence": round(100 * opinion.confidence), **opinion.facts},
-        "ratios": None if newest is None else _known(msgspec.to_builtins(newest)),
-        "years": [_year(items) for items in company.annual_items[:YEARS]],
-    }
+    return Figures(
+        ticker=company.ticker,
+        asof=company.asof.isoformat(),
+        ratios=_json(None if newest is None else _known(msgspec.to_builtins(newest))),
+        years=_json([_year(items) for items in company.annual_items[:YEARS]]),
+    )
+
+
+def persona_prompt(persona: Persona, known: Figures, opinion: Opinion) -> Prompt:
+    """The question to a persona: who it is, what the rules found, and the figures."""
+    rules = {"signal": opinion.signal, "confidence": round(100 * opinion.confidence), **opinion.facts}
+    facts = msgspec.structs.asdict(known) | {"rules": _rounded(rules)}
     return Prompt(
         purpose=PURPOSE,
         system=f"{COMMON}\n{persona.voice}",
-        user=msgspec.json.encode(_rounded(facts), order="sorted").decode(),
+        user=msgspec.json.encode(facts, order="sorted").decode(),
         schema=JUDGEMENT_SCHEMA,
         max_tokens=200,
         temperature=0.0,
@@ -116,6 +130,10 @@ def _known(figures: dict[str, Any]) -> dict[str, Any]:
         for name, value in figures.items()
         if value is not None and name not in ("period", "filed")
     }
+
+
+def _json(value: Any) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(_rounded(value), order="sorted"))
 
 
 def _rounded(value: Any) -> Any:

@@ -1,7 +1,9 @@
 """The line items of a company's periods, from the facts that it filed."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from datetime import date, timedelta
+from functools import lru_cache
 
 from heliograph.reasoning.panel.company import LineItems, Period, minus
 from heliograph.reasoning.panel.records import concepts
@@ -16,9 +18,39 @@ COVER_WITHIN = timedelta(days=120)
 Flow = Callable[[Iterable[str], date], float | None]
 
 
-def statements(facts: Facts, asof: date) -> tuple[tuple[LineItems, ...], tuple[LineItems, ...]]:
+Statements = tuple[tuple[LineItems, ...], tuple[LineItems, ...]]
+KEPT = 64
+"""Statements made last: many runs at once ask for the same company, on days between the same two filings."""
+
+
+class _Same:
+    """Facts that are equal to none but themselves: to compare thousands of rows costs more than it saves."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+
+    def __hash__(self) -> int:
+        return id(self.facts)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.facts is self.facts
+
+
+def statements(facts: Facts, asof: date) -> Statements:
     """Line items of the trailing twelve months and of the fiscal years known on a day, newest first."""
-    known = Known(facts, asof)
+    newest = last_filing(facts, asof)
+    return ((), ()) if newest is None else _made(_Same(facts), newest)
+
+
+def last_filing(facts: Facts, asof: date) -> date | None:
+    """The day of the last filing up to a day; None where there is none."""
+    upto = ((rows, bisect_right(rows, asof, key=lambda fact: fact.filed)) for rows in facts.values())
+    return max((rows[count - 1].filed for rows, count in upto if count), default=None)
+
+
+@lru_cache(maxsize=KEPT)
+def _made(same: _Same, asof: date) -> Statements:
+    known = Known(same.facts, asof)
     main = (*concepts.FLOWS["revenue"], *concepts.FLOWS["net_income"])
     ends = known.ends(main)
     trailing = [end for end in ends if known.trailing(main, end) is not None]
