@@ -260,6 +260,15 @@ def test_providers_are_known_changed_or_described() -> None:
     assert found[0].base_url == GLM.base_url
 
 
+def test_a_price_that_is_changed_has_a_month_of_its_own() -> None:
+    assert GLM.priced
+    months = [
+        providers(["glm"], {"glm": change})[0].priced
+        for change in ({"daily_budget": 1}, {"input_price": 0.1}, {"input_price": 0.1, "priced": "2027-01"})
+    ]
+    assert months == [GLM.priced, "", "2027-01"]
+
+
 @pytest.mark.parametrize(
     ("order", "changes", "message"),
     [
@@ -270,6 +279,7 @@ def test_providers_are_known_changed_or_described() -> None:
         (["glm"], {"glm": {"base_url": "h"}}, "base_url"),
         (["glm"], {"glm": {"calls_per_minute": 0}}, "calls_per_minute"),
         (["glm"], {"glm": {"daily_budget": -1}}, "daily_budget"),
+        (["glm"], {"glm": {"priced": "last spring"}}, "priced.*2026-04"),
     ],
 )
 def test_a_wrong_provider_is_named(

@@ -50,7 +50,7 @@ class BuiltModels:
         return await self.ordered.ask(prompt)
 
     def status(self) -> dict[str, object]:
-        """Each provider: its breaker, its p95 in seconds, what is spent of today's budget in dollars."""
+        """Each provider: its breaker, its p95 in seconds, today's dollars, the month of its prices."""
         states = self.states()
         providers = {
             calls.provider.name: {
@@ -59,6 +59,7 @@ class BuiltModels:
                 "p95_s": states[calls.provider.name][1],
                 "spent": self.spend.spent(calls.meter) / NANODOLLARS,
                 "budget": calls.provider.daily_budget,
+                "priced": calls.provider.priced,
             }
             for calls in self.calls
         }

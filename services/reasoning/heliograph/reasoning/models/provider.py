@@ -1,6 +1,7 @@
 """What is known of a provider: where it is, how it speaks, what it costs, and how much of it may be used."""
 
 import math
+import re
 from typing import Any, Literal
 
 import msgspec
@@ -9,6 +10,8 @@ from heliograph.common.errors import ConfigError
 
 NANODOLLARS = 1_000_000_000
 """Nanodollars in a dollar: money is counted in whole ones, so that no sum is off by a rounding."""
+PRICES = frozenset({"input_price", "cached_price", "output_price", "call_price"})
+_MONTH = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])")
 Form = Literal["openai", "anthropic"]
 Structured = Literal["json_schema", "json_object", "tool", "none"]
 
@@ -26,6 +29,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             the provider read from its own cache of prompts.
         call_price: US dollars, the estimate of a whole call: the least that is reserved for one, and what a
             call counts whose bill will never be known.
+        priced: the month in which the prices were compared with the provider's own, e.g. `2026-04`; empty
+            where they were not.
         daily_budget: US dollars a day (UTC), over all replicas.
         calls_per_minute: in any 60 seconds, over all replicas.
     """
@@ -42,6 +47,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     cached_price: float = 0.0
     output_price: float = 0.0
     call_price: float = 0.0
+    priced: str = ""
     daily_budget: float = 0.0
     calls_per_minute: int = 20
 
@@ -52,6 +58,10 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 raise ConfigError(
                     f"providers: {self.name}.{field}: {getattr(self, field)}, expected 0 or more"
                 )
+        if self.priced and not _MONTH.fullmatch(self.priced):
+            raise ConfigError(
+                f"providers: {self.name}.priced: {self.priced!r}, expected a month such as 2026-04"
+            )
         if self.calls_per_minute < 1:
             raise ConfigError(
                 f"providers: {self.name}.calls_per_minute: {self.calls_per_minute}, expected 1 or more"
@@ -93,6 +103,7 @@ KNOWN: dict[str, Provider] = {
             cached_price=0.03,
             output_price=1.1,
             call_price=0.001,
+            priced="2026-04",
             daily_budget=25.0,
         ),
         Provider(
@@ -105,6 +116,7 @@ KNOWN: dict[str, Provider] = {
             cached_price=0.028,
             output_price=0.42,
             call_price=0.0015,
+            priced="2026-04",
             daily_budget=10.0,
         ),
         Provider(
@@ -130,6 +142,7 @@ KNOWN: dict[str, Provider] = {
             cached_price=0.1,
             output_price=5.0,
             call_price=0.003,
+            priced="2026-04",
             daily_budget=5.0,
         ),
         Provider(
@@ -183,7 +196,10 @@ def providers(order: list[str], changes: dict[str, dict[str, Any]]) -> list[Prov
     found = []
     for name in order:
         known = msgspec.to_builtins(KNOWN[name]) if name in KNOWN else {}
-        described = known | changes.get(name, {}) | {"name": name}
+        change = changes.get(name, {})
+        if PRICES & change.keys():
+            known["priced"] = ""  # it was said of other prices
+        described = known | change | {"name": name}
         try:
             found.append(msgspec.convert(described, Provider))
         except msgspec.ValidationError as error:
