@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from heliograph.client import AlteredError, Connection, Received, Signal, connect
+from heliograph.client import AlteredError, Connection, Received, Signal, UnreadableError, connect
 from heliograph.common.bus import Bus, Message
 from heliograph.common.errors import InputError, UnavailableError
 from heliograph.common.events import encode, identity_sha256
@@ -165,3 +165,18 @@ async def test_a_server_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("heliograph.client.connection.CONNECT_WITHIN_S", 0.5)
     with pytest.raises(UnavailableError, match=r"nats://127\.0\.0\.1:1: "):
         await connect("nats://127.0.0.1:1")
+
+
+async def test_a_message_that_is_no_signal_is_named_and_can_be_passed(
+    bus: Bus, client: Connection, published: Published
+) -> None:
+    await published.send("AAPL")
+    await bus.publish([Message(subject=subject_of(0, "ODD"), data=b"[]", msg_id="odd")])
+    await published.send("AAPL")
+    signals = client.signals(after=0)
+    [first] = await take(signals, 1)
+    assert first.event == published.signals[0]
+    with pytest.raises(UnreadableError, match=r"signal\.0\.ODD, sequence 2: ") as told:
+        await take(signals, 1)
+    [behind] = await take(client.signals(after=told.value.seq), 1)
+    assert (behind.seq, behind.event) == (3, published.signals[1])

@@ -122,6 +122,39 @@ async def test_new_signals_follow_the_past_ones(
     assert [json.loads(line)["input_seq"] for line in shown] == [1, 3, 5, 7]
 
 
+async def test_a_message_that_is_no_signal_is_left_out_and_said(
+    stack: Stack, capsys: pytest.CaptureFixture[str], eventually: Eventually
+) -> None:
+    async def strange(name: str) -> None:
+        bus = await stack.connect()
+        subject = subjects.signal(shard_of("AAPL", SHARDS), "AAPL")
+        await bus.publish([Message(subject=subject, data=b'{"kind": "signal"}', msg_id=name)])
+        await bus.close()
+
+    await publish(stack, PAST[0])
+    await strange("past")
+    await publish(stack, PAST[2])
+    shown, said = "", ""
+
+    async def lines(count: int) -> bool:
+        nonlocal shown, said
+        read = capsys.readouterr()
+        shown, said = shown + read.out, said + read.err
+        return len(shown.splitlines()) >= count
+
+    work = asyncio.create_task(tail(stack.state, symbol=None, since=None, last=10, follow=True, as_json=True))
+    await eventually(lambda: lines(2))
+    await strange("live")
+    await publish(stack, signal("AAPL", 5))
+    await eventually(lambda: lines(3))
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    assert [json.loads(line)["input_seq"] for line in shown.splitlines()] == [1, 3, 5]
+    wrong = [line for line in said.splitlines() if line.startswith("left out, no signal: signal.")]
+    assert [line.split(": ")[1].rsplit(" ", 1)[1] for line in wrong] == ["2", "4"]
+
+
 async def test_a_person_sees_the_prices(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     await publish(stack, PAST[1])
     await tail(stack.state, symbol=None, since=None, last=10, follow=False, as_json=False)

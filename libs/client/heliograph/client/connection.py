@@ -15,7 +15,7 @@ from nats.errors import ConnectionClosedError
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext, api
 
-from heliograph.client.received import Chains, Received
+from heliograph.client.received import Chains, Received, UnreadableError
 from heliograph.common import subjects
 from heliograph.common.clock import NANOSECONDS
 from heliograph.common.errors import InputError, UnavailableError
@@ -79,6 +79,7 @@ class Connection:
         Raises:
             InputError: the symbol cannot be one, or `since` and `after` are both given or make no sense.
             AlteredError: with `verify`, a signal is not what was published.
+            UnreadableError: a message is no signal; its `seq` as `after` goes on behind it.
             UnavailableError: there is no such stream, or the server does not answer.
         """
         chains = Chains(whole=symbol is None)
@@ -117,8 +118,12 @@ class Connection:
                     with contextlib.suppress(TimeoutError):
                         message = await subscription.next_msg(LOOK_EVERY_S)
                         at = message.metadata
+                        try:
+                            read = decoder.decode(message.data)
+                        except msgspec.DecodeError as error:
+                            raise UnreadableError(message.subject, at.sequence.stream, str(error)) from error
                         found = Received(
-                            event=decoder.decode(message.data),
+                            event=read,
                             seq=at.sequence.stream,
                             published=int(at.timestamp.timestamp() * NANOSECONDS),
                         )

@@ -16,6 +16,14 @@ class AlteredError(HeliographError):
     """A signal's hash does not fit its fields, or not the signal before it."""
 
 
+class UnreadableError(HeliographError):
+    """A message of the stream is no event of its kind; `after=error.seq` goes on behind it."""
+
+    def __init__(self, subject: str, seq: int, why: str) -> None:
+        super().__init__(f"{subject}, sequence {seq}: {why}")
+        self.seq = seq
+
+
 class Received(msgspec.Struct, Generic[E], frozen=True, kw_only=True):
     """One event.
 

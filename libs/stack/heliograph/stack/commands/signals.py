@@ -3,7 +3,7 @@
 import re
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -11,7 +11,7 @@ from rich.console import Console
 
 from heliograph import client
 from heliograph.common import subjects
-from heliograph.common.bus import Bus
+from heliograph.common.bus import Bus, Stored
 from heliograph.common.clock import NANOSECONDS
 from heliograph.common.errors import InputError
 from heliograph.common.events import Signal, encode
@@ -60,39 +60,51 @@ async def tail(
     run = running(state)
     console = Console()
     async with connected(state) as bus:
-        newest = await _past(
-            bus, subjects.signal("*", symbol), since, last, lambda data: show(console, data, as_json=as_json)
-        )
+        newest, past = await _past(bus, subjects.signal("*", symbol), since, last)
+    for stored in past:
+        try:
+            signal = msgspec.json.decode(stored.data, type=Signal)
+        except msgspec.DecodeError as error:
+            skip(client.UnreadableError(stored.subject, stored.seq, str(error)))
+        else:
+            show(console, signal, as_json=as_json)
     if not follow:
         return
     subscriber = state.nats_user(SUBSCRIBER)
     connection = await client.connect(run.urls["nats"], user=subscriber.user, password=subscriber.password)
     async with connection:
-        async for found in connection.signals(symbol, after=newest, verify=False):
-            show(console, encode(found.event), as_json=as_json)
+        while True:
+            try:
+                async for found in connection.signals(symbol, after=newest, verify=False):
+                    show(console, found.event, as_json=as_json)
+            except client.UnreadableError as error:
+                skip(error)
+                newest = error.seq
+            else:
+                return
 
 
-async def _past(
-    bus: Bus, subject: str, since: datetime | None, last: int, show_one: Callable[[bytes], None]
-) -> int:
-    """Show the past signals; the sequence of the newest one of any symbol."""
+async def _past(bus: Bus, subject: str, since: datetime | None, last: int) -> tuple[int, Collection[Stored]]:
+    """The sequence of the newest signal of any symbol, and the past messages that are asked for."""
     newest = await bus.last_seq(STREAM)
-    past: deque[bytes] = deque(maxlen=last if since is None else None)
+    past: deque[Stored] = deque(maxlen=last if since is None else None)
     async for message in bus.read(STREAM, subject, after=0, upto=newest):
         if since is None or message.time_ns >= int(since.timestamp() * NANOSECONDS):
-            past.append(message.data)
-    for data in past:
-        show_one(data)
-    return newest
+            past.append(message)
+    return newest, past
 
 
-def show(console: Console, data: bytes, *, as_json: bool) -> None:
+def skip(error: client.UnreadableError) -> None:
+    """Say on stderr that a message is left out, and why."""
+    sys.stderr.write(f"left out, no signal: {error}\n")
+
+
+def show(console: Console, signal: Signal, *, as_json: bool) -> None:
     """One signal on one line: as it travels, or for a person."""
     if as_json:
-        sys.stdout.write(data.decode() + "\n")
+        sys.stdout.write(encode(signal).decode() + "\n")
         sys.stdout.flush()
         return
-    signal = msgspec.json.decode(data, type=Signal)
     colour = "green" if signal.action == "BUY" else "red"
     time = datetime.fromtimestamp(signal.ts / NANOSECONDS, UTC).strftime("%Y-%m-%d %H:%M")
     console.print(
