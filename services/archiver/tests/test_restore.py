@@ -8,14 +8,18 @@ import msgspec
 import pyarrow as pa
 import pytest
 
+from heliograph.archiver import archive_requests
 from heliograph.archiver.archive import restore
 from heliograph.archiver.archive.archive import Archive
 from heliograph.archiver.archive.folder_store import FolderStore
 from heliograph.archiver.archive.parquet import Format
+from heliograph.archiver.archive_requests import ArchiveRequests
 from heliograph.archiver.clickhouse import ClickHouse
+from heliograph.archiver.requests import Request
 from heliograph.archiver.rows import event_rows
 from heliograph.archiver.schema import BARS, EVENT_TABLES, SIGNALS, Table
 from heliograph.common.errors import InputError
+from heliograph.common.events import encode
 
 DAYS = 12
 DAY = "2020-01-05"
@@ -207,3 +211,30 @@ async def test_another_format_makes_the_days_again_and_both_can_be_read(
     assert (await make_archive("csv").holdings.verify()).wrong == {}
     text = next((tmp_path / "archive" / "bars" / f"date={DAY}").glob("part-*.csv")).read_text()
     assert text.splitlines()[0].replace('"', "") == ",".join(BARS.columns.names)
+
+
+async def test_the_events_of_a_day_come_page_by_page_and_as_they_came(
+    make_archive: Callable[..., Archive],
+    loaded: ClickHouse,
+    folder: FolderStore,
+    events: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    same_day = [events.signal(3), events.signal(3, "BRK.B"), events.signal(3, "NVDA", votes=[])]
+    await loaded.insert("signals", event_rows("signals", same_day))
+    archive = make_archive()
+    await archive.run(complete_only=False)
+    requests = ArchiveRequests(archive, folder)
+    monkeypatch.setattr(archive_requests, "EVENTS_BYTES", 1)
+    found: list[bytes] = []
+    following: int | None = 0
+    while following is not None:
+        page = await requests.events(Request({"table": "signals", "day": DAY, "first": following}))
+        assert len(page["events"]) == 1
+        found += map(bytes, page["events"])
+        following = page["next"]
+    assert found == [encode(signal) for signal in same_day]
+    with pytest.raises(InputError, match=r"table: 'bars', expected one of signals, reasons, outcomes"):
+        await requests.events(Request({"table": "bars", "day": DAY}))
+    with pytest.raises(InputError, match="day: 2031-01-01"):
+        await requests.events(Request({"table": "signals", "day": "2031-01-01"}))

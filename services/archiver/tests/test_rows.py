@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.archiver.rows import SpanBatch, SpanRecord, event_rows, span_rows
+from heliograph.archiver.rows import SpanBatch, SpanRecord, event_rows, row_events, span_rows
 from heliograph.archiver.schema import BARS, EVENT_TABLES, OUTCOMES, REASONS, SIGNALS, SPANS, VOTES, Table
 from heliograph.common.errors import PoisonError
-from heliograph.common.events import BarBatch, Event, Outcome, Reason, Signal, VoteBatch, encode
+from heliograph.common.events import BarBatch, Event, Outcome, Reason, Signal, Vote, VoteBatch, encode
+
+from .conftest import Events
 
 MOST = (1 << 63) - 1
 times = st.integers(-MOST, MOST)
@@ -149,3 +151,33 @@ def test_votes_become_a_row_a_symbol(events: Any) -> None:
 def test_a_split_stands_beside_its_bar(events: Any) -> None:
     batches = [events.bars(0), events.bars(1, splits={"BRK.B": 50.0})]
     assert event_rows("bars", batches)["split"].to_pylist() == [1.0, 1.0, 1.0, 50.0]
+
+
+@given(
+    st.integers(0, 1 << 62),
+    st.integers(0, 1 << 62),
+    st.lists(st.tuples(st.integers(-1, 1), prices, prices), max_size=4),
+    prices,
+    st.text(),
+)
+def test_rows_of_the_record_give_their_events_back_as_they_came(
+    ts: int, received: int, votes: list[tuple[int, float, float]], price: float, text: str
+) -> None:
+    make = Events()
+    cast = [Vote(source=f"s{n}", direction=d, confidence=c, weight=w) for n, (d, c, w) in enumerate(votes)]
+    entry: dict[str, Any] = {"entry": price, "stop": price / 2, "target": price * 2}
+    times: dict[str, Any] = {"ts": ts, "received": 0 if received == ts else received}
+    for table, events in (
+        (
+            "signals",
+            [make.signal(**times, **entry, votes=cast, calibration="c1"), make.signal(1, sources=[])],
+        ),
+        (
+            "reasons",
+            [make.reason(**times, text=text, cost=price, latency_ns=received), make.reason(cached=True)],
+        ),
+        ("outcomes", [make.outcome(**times, exit=price, pnl=-price), make.outcome(2, best=0.0)]),
+    ):
+        travelled = [msgspec.json.decode(encode(event), type=type(event)) for event in events]
+        back = row_events(table, event_rows(table, travelled))
+        assert [encode(event) for event in back] == [encode(event) for event in events]

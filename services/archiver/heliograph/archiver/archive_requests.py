@@ -14,8 +14,10 @@ from heliograph.archiver.archive.object_store import ObjectStore
 from heliograph.archiver.archive.parquet import Manifest
 from heliograph.archiver.archive.restore import Moved
 from heliograph.archiver.requests import Request
+from heliograph.archiver.rows import RECORD, row_events
 from heliograph.archiver.schema import EVENT_TABLES, Table
 from heliograph.common.errors import InputError
+from heliograph.common.events import encode
 
 if TYPE_CHECKING:
     from heliograph.archiver.archive.s3_store import S3Store
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 PAGE = 1000
 """Manifests in one answer: it must fit a message."""
 DAYS_MOST = 100_000
+EVENTS_PAGE = 500
+EVENTS_BYTES = 256 << 10
+"""A page of events ends when it has so many bytes: it must fit a message, and so must what is made of it."""
+MAX_EVENTS = 1 << 40
 
 Answer = Callable[[Request], Awaitable[Any]]
 
@@ -40,6 +46,7 @@ class ArchiveRequests:
             "verify": self.verify,
             "archived": self.archived,
             "restore": self.restore,
+            "events": self.events,
             "drop": self.drop,
             "cost": self.cost,
             "lifecycle": self.lifecycle,
@@ -78,6 +85,27 @@ class ArchiveRequests:
             UnavailableError: a store is away.
         """
         return await self._archive.holdings.restore(_tables(request), *_days(request))
+
+    async def events(self, request: Request) -> dict[str, Any]:
+        """A page of the events of an archived `day` of `table`, from number `first` on; `next` or None.
+
+        Raises:
+            InputError: a field is wrong, the day is not archived, or its object is not whole.
+            UnavailableError: the store does not answer.
+        """
+        name = request.text("table")
+        if name not in RECORD:
+            raise InputError(f"table: {name!r}, expected one of {', '.join(RECORD)}")
+        rows = await self._archive.holdings.rows(_table(name), request.date("day"))
+        first = request.integer("first", 0, least=0, most=MAX_EVENTS)
+        page, size = [], 0
+        for event in row_events(name, rows.slice(first, EVENTS_PAGE)):
+            page.append(msgspec.Raw(encode(event)))
+            size += len(page[-1])
+            if size >= EVENTS_BYTES:
+                break
+        upto = first + len(page)
+        return {"events": page, "next": upto if upto < rows.num_rows else None}
 
     async def drop(self, request: Request) -> Moved:
         """Delete the days `first` to `last` of `table` from ClickHouse, once they are proved to be archived.

@@ -10,10 +10,16 @@ import numpy as np
 import pyarrow as pa
 
 from heliograph.archiver.schema import BARS, OUTCOMES, REASONS, SIGNALS, SPANS, VOTES, Table
-from heliograph.common.errors import PoisonError
-from heliograph.common.events import BarBatch, Event, VoteBatch
+from heliograph.common.errors import InvariantError, PoisonError
+from heliograph.common.events import BarBatch, Event, Outcome, Reason, Signal, VoteBatch
 
 SIGNAL_ATTRIBUTE = "heliograph.signal"
+RECORD: dict[str, Any] = {
+    SIGNALS.name: list[Signal],
+    REASONS.name: list[Reason],
+    OUTCOMES.name: list[Outcome],
+}
+"""The tables of which a row is a whole event, which the record keeps, too."""
 BY_SOURCE: dict[str, Table] = {table.name: table for table in (BARS, SIGNALS, REASONS, OUTCOMES, VOTES)}
 
 
@@ -100,6 +106,25 @@ def span_rows(spans: Sequence[SpanRecord]) -> pa.Table:
         PoisonError: a value does not fit its column; the message names the column.
     """
     return _by_field(SPANS, spans, _SPAN_SPECIAL)
+
+
+def row_events(table: str, rows: pa.Table) -> list[Event]:
+    """The events of rows, as they came: `event_rows` the other way round, for the tables of `RECORD`.
+
+    Raises:
+        InvariantError: a row is no such event.
+    """
+    plain = [
+        rows[field.name].cast(pa.int64()) if pa.types.is_timestamp(field.type) else rows[field.name]
+        for field in rows.schema
+    ]
+    try:
+        events = msgspec.convert(
+            pa.Table.from_arrays(plain, rows.schema.names).to_pylist(), type=RECORD[table]
+        )
+    except msgspec.ValidationError as error:
+        raise InvariantError(f"{table}: {error}") from error
+    return [msgspec.structs.replace(e, received=0) if e.received == e.ts else e for e in events]
 
 
 def _by_field(table: Table, records: Sequence[Any], special: dict[str, Callable[[Any], Any]]) -> pa.Table:

@@ -8,7 +8,7 @@ import msgspec
 
 from heliograph.common.events import Event, Outcome, Reason, Signal
 from heliograph.tracker.ledger import Block, Member, block_link, row_digest, whole
-from heliograph.tracker.rows import TABLES, signal_sha256
+from heliograph.tracker.rows import RESTORED, TABLES, signal_sha256
 
 Kind = Literal["altered", "deleted", "reordered", "foreign", "unchained"]
 EVENTS: dict[str, type[Event]] = {"signals": Signal, "reasons": Reason, "outcomes": Outcome}
@@ -116,6 +116,8 @@ def check_signal_chain(
 ) -> tuple[list[Finding], str | None]:
     """Each signal's `prev_sha256` against the signal before it in its shard, whose `sha256` is `before`.
 
+    What was restored stands in the ledger where it came back, not behind the signal that it once followed.
+
     Returns:
         The findings, and the `sha256` of the block's last signal; None where it is not known, since the row
         is missing: nothing can be said then of the next one.
@@ -123,7 +125,7 @@ def check_signal_chain(
     found = []
     for key in block.keys:
         row = rows.get(key)
-        if row is None:
+        if row is None or row["stream_seq"] == RESTORED:
             before = None
             continue
         if before is not None and row["prev_sha256"] != before:

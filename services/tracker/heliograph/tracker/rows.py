@@ -12,6 +12,8 @@ from heliograph.tracker.record import StoredOutcome
 
 MAX_TS = (1 << 63) - 1
 VOTES = "votes"
+RESTORED = 0
+"""The place in the stream of what was brought back from the archive, which does not know it."""
 
 
 class Row(NamedTuple):

@@ -16,6 +16,7 @@ from heliograph.tracker.predictions import Predictions
 from heliograph.tracker.processor import INPUT, TrackerProcessor
 from heliograph.tracker.queries import OpenQuery, Queries, answering
 from heliograph.tracker.reliability.answers import SourceAnswers
+from heliograph.tracker.restoring import Restoring
 from heliograph.tracker.settings import TrackerSettings
 from heliograph.tracker.views import answers as views
 from heliograph.tracker.writer import Writer
@@ -65,6 +66,8 @@ class TrackerService:
         await Queries(database).register(context.bus)
         await views.register(context.bus, database)
         await context.bus.respond("query.tracker.open", answering(OpenQuery, self._open))
+        restoring = Restoring(database, writer, shards=settings.shards, member=context.member)
+        await restoring.register(context.bus)
         self._predictions = Predictions(database, context.bus)
         await self._predictions.start()
         await CalibrationAnswers(database, settings.calibration_days).register(context.bus)

@@ -20,7 +20,7 @@ from heliograph.tracker.checking import (
 )
 from heliograph.tracker.database import Database
 from heliograph.tracker.ledger import Block, whole
-from heliograph.tracker.rows import TABLES
+from heliograph.tracker.rows import RESTORED, TABLES
 
 PAGE_ROWS = 2000
 """Rows of one page, more or less: a block is never split."""
@@ -218,7 +218,8 @@ def check(
     newest: dict[tuple[str, int, int], str | None] = {}
     for block in befores:
         row = tables[block.record].get(block.keys[-1]) if block.keys else None
-        newest[block.chain] = row["sha256"] if row and block.record == "signals" else None
+        signal = row is not None and block.record == "signals" and row["stream_seq"] != RESTORED
+        newest[block.chain] = row["sha256"] if row and signal else None
     found: list[Finding] = []
     for block in blocks:
         found += check_link(block, last.get(block.chain))

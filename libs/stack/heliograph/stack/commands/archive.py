@@ -9,9 +9,7 @@ from rich.table import Table
 
 from heliograph.common.bus import Bus
 from heliograph.stack.commands.asking import Ask, answer, request
-
-WITHIN_S = 600.0
-"""How long one answer may take: a verification reads every object."""
+from heliograph.stack.commands.restore_record import WITHIN_S, archived_days, into_the_record
 
 app = App(name="archive", help="The archive of the running stack: one verified object a day and table.")
 
@@ -58,11 +56,27 @@ def restore(
     table: TableName = None,
     first: First = None,
     last: Last = None,
+    record: Annotated[
+        bool, Parameter(negative="", help="Into the record in PostgreSQL instead: what it lacks.")
+    ] = False,
     json: Json = False,
     state: StateFolder = None,
 ) -> int:
-    """Bring archived days back into ClickHouse, each object proved first; without days, all of them."""
-    return answer(state, _ask("restore", **_range(table, first, last)), _show_fields, as_json=json)
+    """Bring archived days back, each object proved first; without days, all of them.
+
+    They go into ClickHouse, or into the record, whose rows stay as they are: exits with 1 when one of them is
+    otherwise than in the archive.
+    """
+    body = _range(table, first, last)
+    if record:
+        return answer(
+            state,
+            into_the_record(body),
+            _show_restored,
+            as_json=json,
+            failed=lambda said: bool(said["differing"]),
+        )
+    return answer(state, _ask("restore", **body), _show_fields, as_json=json)
 
 
 @app.command
@@ -128,14 +142,7 @@ def _ask(subject: str, **body: Any) -> Ask:
 
 def _all_days(body: dict[str, str]) -> Ask:
     async def ask(bus: Bus) -> list[Any]:
-        days: list[Any] = []
-        cursor: str | None = ""
-        while cursor is not None:
-            more = {"cursor": cursor} if cursor else {}
-            page = await bus.request("query.archiver.archived", {**body, **more}, timeout=WITHIN_S)
-            days += page["days"]
-            cursor = page["cursor"]
-        return days
+        return await archived_days(bus, body)
 
     return ask
 
@@ -147,6 +154,16 @@ def _range(table: str | None, first: str | None, last: str | None) -> dict[str, 
 
 def _show_fields(console: Console, said: dict[str, Any]) -> None:
     console.print("  ".join(f"{name} {value:,}" for name, value in said.items()), highlight=False)
+
+
+def _show_restored(console: Console, said: dict[str, Any]) -> None:
+    for row in said["different"]:
+        console.print(f"[red]{row}[/] is otherwise in the record than in the archive", highlight=False)
+    console.print(
+        f"{said['days']:,} days, {said['events']:,} events: {said['new']:,} new in the record, "
+        f"{said['there']:,} were there, {said['differing']:,} of them otherwise",
+        highlight=False,
+    )
 
 
 def _show_verdict(console: Console, said: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 import msgspec
+import pyarrow as pa
 
 from heliograph.archiver.archive.parquet import Manifest
 from heliograph.archiver.archive.restore import Moved, Restorer
@@ -106,6 +107,17 @@ class Holdings:
         async with self._shelves.running:
             self._remember(table, await self._restorer.restore(table, manifests))
             return moved(manifests)
+
+    async def rows(self, table: Table, day: str) -> pa.Table:
+        """The rows of a day's object, proved like those that are restored.
+
+        Raises:
+            InputError: the day is not archived, or its object is not what its manifest says.
+            UnavailableError: the store does not answer.
+        """
+        async with self._shelves.running:
+            ((_, manifests),) = await self._chosen([table], day, day)
+            return await self._shelves.in_thread(self._shelves.store.read, table, manifests[0])
 
     async def drop(self, tables: Iterable[Table], first: str, last: str) -> Moved:
         """Delete days from ClickHouse, each only after its object was read again and equals its rows.
