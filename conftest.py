@@ -13,11 +13,18 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
+import hypothesis
 import pytest
 import structlog
 
 from heliograph.common.bus import Bus
 from heliograph.common.config import Settings
+
+# On a machine with other work to do an example may take a hundred times as long as another.
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")
 
 T = TypeVar("T")
 OPEN_WITHIN_S = 60
