@@ -137,6 +137,21 @@ async def test_analysts_can_be_chosen(folder: Folder) -> None:
     assert [view.agent for view in analysis.views["SNOW"]] == ["fundamentals", "ben_graham"]
 
 
+async def test_at_once_every_agent_says_what_it_says_alone(folder: Folder) -> None:
+    spoken = Fake(
+        lambda prompt: json.dumps(
+            {"signal": "bearish", "confidence": len(prompt.user) % 100, "reasoning": prompt.system[-20:]}
+        )
+    )
+    for models in (None, spoken):
+        together = await Panel(folder, asking(models) if models else None).run(SNOW)
+        for said in together.views["SNOW"]:
+            task = msgspec.structs.replace(SNOW, agents=(said.agent,))
+            alone = await Panel(folder, asking(models) if models else None).run(task)
+            assert alone.views["SNOW"] == [said]
+        assert len(together.views["SNOW"]) == len(ANALYSTS)
+
+
 async def test_all_calls_of_all_tickers_are_made_at_once(folder: Folder) -> None:
     fake = Fake(lambda _: BULLISH, delay=1.0)
     await Panel(folder, asking(fake)).run(msgspec.structs.replace(SNOW, tickers=("SNOW", "AAPL", "MSFT")))
