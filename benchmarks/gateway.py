@@ -160,16 +160,19 @@ async def measure(clients: int, connections: int, seconds: float) -> list[Figure
             name=f"fan-out to {clients:,} clients, publish → client: p50 / p99",
             value=f"{quantile(each, 0.5):.1f} / {quantile(each, 0.99):.1f} ms",
             beside=f"to the last of them: p50 {quantile(last, 0.5):.1f}, p99 {quantile(last, 0.99):.1f} ms",
+            goal="p99 ≤ 1 s, as a signal on the page",
         ),
         Figure(
             name=f"GET /api/signals of {PAGE}, {connections} connections: p50 / p99",
             value=f"{quantile(took, 0.5):.1f} / {quantile(took, 0.99):.1f} ms",
             beside=f"{counted / seconds:,.0f} requests/s",
+            goal="p99 ≤ 100 ms",
         ),
         Figure(
             name="memory of the gateway after the load, and with all clients (RSS)",
             value=f"{idle / 1e6:.0f} MB, {full / 1e6:.0f} MB",
             beside=f"{(full - idle) / clients / 1e3:.0f} kB a client",
+            goal="≤ 256 MB, its limit in a container",
         ),
     ]
 
