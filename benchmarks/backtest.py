@@ -2,10 +2,11 @@
 
 The bars are real daily ones of the sample, ten symbols chained to a series (each goes on at the price
 where the one before ended), so that no peer pays its start for a handful of bars. The peers run a rule
-of two averages. The lab runs twice: what it always runs by columns (all cheap sources, regimes, the
-gate, outcomes by high and low, costs, the equity of the portfolio and of buying and holding), for which
-nothing is taken off; and the peers' own rule as a plug-in, as a user would write it, batch by batch
-through the live objects: there too it keeps all indicators, follows every outcome and books the ledger.
+of two averages. The lab runs twice, each time from columns to signals with outcomes by high and low,
+costs, and the equity of the portfolio and of buying and holding: with all cheap sources, regimes and the
+gate, from which nothing is taken off; and with the peers' own rule as a compiled plug-in, as a user would
+write it (`two_averages.py`), for which it keeps all indicators and regimes besides, and gives a signal at
+one bar in seven. The goals are held against both.
 Seconds are the processor's, of one core, for all of them: others may be at work beside us (the load is
 told), and no one here uses more than one thread.
 """
@@ -35,7 +36,7 @@ from heliograph.lab.ledger import post
 from heliograph.lab.live import run_live
 from heliograph.lab.lookahead import replay_of
 from heliograph.lab.strategy import live_strategy
-from heliograph.lab.trades import ids, in_order, trades_of
+from heliograph.lab.trades import ids
 from heliograph.tracker.closing import Costs
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -45,8 +46,6 @@ NAMES = ("backtesting", "nautilus_trader", "vectorbt")
 CHAINED = 10
 COPIES = 10
 """Times that the lab takes the same series, as other symbols: it is done with one copy in milliseconds."""
-FEW_COPIES = 3
-"""The same where it goes batch by batch."""
 ROUNDS = 7
 DAY_NS = 86_400 * NANOSECONDS
 START_NS = 1_360_281_600 * NANOSECONDS
@@ -141,12 +140,10 @@ def main() -> None:
         post(run_columnar(many, strategy, costs), many, 0, costs)
 
     averages = two_averages()
-    replay, few = replay_of(one), bars_of(paths, FEW_COPIES)
-    wide = replay_of(few)
+    replay = replay_of(one)
 
     def the_peers_rule() -> None:
-        signals, outcomes = run_live(wide, 1, averages, costs)
-        post(trades_of(in_order(signals), outcomes, few, averages.keys), few, 0, costs)
+        post(run_columnar(many, averages, costs), many, 0, costs)
 
     with TemporaryDirectory(prefix="heliograph-bench-") as folder:
         beside = peers(paths, Path(folder))
@@ -154,7 +151,8 @@ def main() -> None:
         decided = len(many) / best(lambda: run_columnar(many, strategy, costs))
         named = len(trades) / best(lambda: ids(trades, many, names), rounds=2)
         live = len(one) / best(lambda: run_live(replay, 1, strategy, costs), rounds=1)
-        same = len(few) / best(the_peers_rule, rounds=1)
+        same = len(many) / best(the_peers_rule)
+        same_live = len(one) / best(lambda: run_live(replay, 1, averages, costs), rounds=1)
         files = end_to_end(many, Path(folder))
     figures = [
         Figure(
@@ -167,23 +165,37 @@ def main() -> None:
         Figure(name="ids of signals", value=f"{named:,.0f} ids/s"),
         Figure(name="the live objects, batch by batch", value=f"{live:,.0f} bars/s", beside="same signals"),
         Figure(
-            name=f"the peers' rule as a plug-in, live objects, {len(few.symbols)} symbols a batch",
-            value=f"{same:,.0f} bars/s",
-            beside="all else the same",
+            name="the peers' rule as a compiled plug-in, from columns, one core: outcomes, costs, equity",
+            value=f"{same:,.0f} bars/s ({1e9 / same:.0f} ns/bar)",
+            beside=f"{len(run_columnar(many, averages, costs)):,} signals",
+            goal=f"≥ {GOAL:,} bars/s",
+        ),
+        Figure(
+            name="the same, the live objects, batch by batch",
+            value=f"{same_live:,.0f} bars/s",
+            beside="same signals",
         ),
         Figure(
             name="`heliograph backtest` from Parquet, with the quality gate", value=f"{files:,.0f} bars/s"
         ),
     ]
     for name, (speed, version) in beside.items():
-        told = f"the lab is {rate / speed:,.1f} × as fast, on the same rule {same / speed:,.2f} ×"
+        told = f"the lab is {rate / speed:,.1f} × as fast, on the same rule {same / speed:,.1f} ×"
+        goal = "≥ 1 ×" if name == "vectorbt" else ""
         figures.append(
-            Figure(name=f"{name} {version}, two averages", value=f"{speed:,.0f} bars/s", beside=told)
+            Figure(
+                name=f"{name} {version}, two averages", value=f"{speed:,.0f} bars/s", beside=told, goal=goal
+            )
         )
     events = [speed for name, (speed, _) in beside.items() if name != "vectorbt"]
     if events:
-        ratio = f"{rate / max(events):,.0f} ×"
-        figures.append(Figure(name="against the faster of the first two", value=ratio, goal="≥ 50 ×"))
+        figures.append(
+            Figure(
+                name="against the faster of backtesting.py and nautilus_trader",
+                value=f"{rate / max(events):,.0f} ×, on the same rule {same / max(events):,.0f} ×",
+                goal="≥ 50 ×",
+            )
+        )
     load = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
     show(f"Backtest ({load})", figures, "python -m benchmarks.backtest")
 

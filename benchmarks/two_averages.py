@@ -22,6 +22,6 @@ def strategy() -> Strategy:
     views = {view: {AVERAGES.key: 1.0} for view in VIEWS}
     return Strategy(
         weights=Weights(name="averages", version="1", views=views, plugins=(AVERAGES.key,)),
-        rules=Rules(gate=0),
+        rules=Rules(gate=0, swing_prices=False),
         sources=("benchmarks.two_averages:AVERAGES",),
     )

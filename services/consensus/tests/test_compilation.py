@@ -14,6 +14,7 @@ from heliograph.consensus.__main__ import main
 from heliograph.consensus.engine import Engine, compilation
 from heliograph.consensus.engine.judge import absorb_rows, close_rows, judge
 from heliograph.consensus.engine.kernel import step
+from heliograph.consensus.engine.programs import ask_rows
 from heliograph.consensus.engine.recall import recall_rows
 from heliograph.consensus.engine.sources import DEAR, PATTERN
 
@@ -42,7 +43,7 @@ def test_warming_leaves_nothing_to_compile(monkeypatch: pytest.MonkeyPatch) -> N
     main()
     engine = Engine(others=[PATTERN, DEAR["analysts"]])
     assert engine.symbols == 0
-    kernels: list[Any] = [step, close_rows, absorb_rows, judge, recall_rows]
+    kernels: list[Any] = [step, close_rows, absorb_rows, judge, recall_rows, ask_rows]
     assert [len(kernel.signatures) for kernel in kernels] == [1] * len(kernels)
 
 

@@ -246,6 +246,7 @@ def test_the_compiled_kernel_is_the_interpreted_one(walk: Walk) -> None:
             interval_ns(batch.interval),
             Rules().record().view(np.recarray),
             plain.table.view(np.recarray),
+            plain.programs.view(np.recarray),
             decisions,
             plain.state.counts,
         )

@@ -42,8 +42,8 @@ def test_a_cut_snapshot_is_found(engine: Engine, cut: int) -> None:
 
 def test_another_version_is_told(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     data = engine.snapshot()
-    monkeypatch.setattr(snapshot, "VERSION", 4)
-    with pytest.raises(InputError, match="version 3, expected 4"):
+    monkeypatch.setattr(snapshot, "VERSION", snapshot.VERSION + 1)
+    with pytest.raises(InputError, match="version 4, expected 5"):
         Engine().restore(data)
 
 

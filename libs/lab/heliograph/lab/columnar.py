@@ -5,16 +5,19 @@ nearest cache, and no batch is built. What it decides, and how it ends, is what 
 the tests hold the two paths together.
 """
 
+import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from heliograph.common.errors import InvariantError
 from heliograph.common.outcomes import EXPIRED, OPEN
-from heliograph.consensus.engine.compilation import compiled_on_disk
+from heliograph.consensus.engine.compilation import borrowed, compiled, compiled_on_disk
 from heliograph.consensus.engine.frames import clock_of
 from heliograph.consensus.engine.kernel import close_by_bar, step_one
 from heliograph.consensus.engine.layout import ABSTAIN, DECISION, SOURCES
+from heliograph.consensus.engine.making import DIGITS
 from heliograph.consensus.engine.others import check
 from heliograph.lab.bars import PRICES, Bars, Floats, Integers
 from heliograph.lab.strategy import Strategy
@@ -22,9 +25,15 @@ from heliograph.lab.trades import SILENT, Trades, layout
 from heliograph.tracker.closing import PERCENT, Costs
 
 ROOM = 1024
-"""Signals in a block; there are as many blocks as it takes."""
+"""Signals in a block, which is followed to its outcomes while it is in the cache."""
+SPARSE = 8
+"""Bars a signal that room is made for; where there are more signals there is made more room."""
 DOUBT = 1e-6
+SCALE_RAW = 10.0**2
+SCALE_SHARE = 10.0**DIGITS
 OPEN_, HIGH, LOW, CLOSE, VOLUME = range(5)
+Columns = tuple[Floats, ...]
+"""Of PRICES, each of shape (rows,)."""
 
 
 def run_columnar(bars: Bars, strategy: Strategy, costs: Costs) -> Trades:
@@ -37,15 +46,17 @@ def run_columnar(bars: Bars, strategy: Strategy, costs: Costs) -> Trades:
         raise InvariantError(f"columnar: {strategy.name} needs more than the kernel")
     engine = strategy.engine()
     rows = engine.state.rows_of(bars.symbols)
-    columns = matrix(bars)
+    columns = tuple(getattr(bars, name) for name in PRICES)
     sources = np.array([SOURCES.index(name) for name in strategy.keys if name in SOURCES], np.int64)
     lengths = bars.lengths
     decision = np.zeros(1, DECISION)
-    # One block is written again and again, so that it stays in the cache.
-    block = np.zeros(ROOM, layout(len(strategy.keys)))
-    full: list[Trades] = []
-    at = 0
+    doubtful = np.zeros(ROOM, np.bool_)
+    trades = np.zeros(len(bars) // SPARSE + ROOM, layout(len(strategy.keys)))
+    at = total = 0
     while at < len(bars):
+        if len(trades) < total + ROOM:
+            trades = np.concatenate((trades, np.zeros_like(trades)))
+        block = trades[total : total + ROOM]
         made, at = march(
             engine.state.symbols,
             rows,
@@ -66,26 +77,45 @@ def run_columnar(bars: Bars, strategy: Strategy, costs: Costs) -> Trades:
             wrong = engine.programs[[-1 - made]]
             symbol = bars.symbols[int(bars.owner[at])]
             check(strategy.keys[len(sources) - 1 - made], [symbol], wrong["direction"], wrong["confidence"])
-        full.append(block[:made].copy())
-        block.view(np.int64)[:] = 0
-    trades = np.concatenate([block[:0], *full])
-    follow(trades, columns, bars.ts, bars.starts, lengths)
-    return finished(trades, costs)
+        block = block[:made]
+        if follow(block, columns, bars.ts, bars.starts, lengths, costs.round_trip, doubtful):
+            settle(block, doubtful[:made])
+        total += made
+    return trades[:total]
 
 
-def matrix(bars: Bars) -> Floats:
-    """Open, high, low, close, volume of each bar together, as the kernel reads them; shape (rows, 5)."""
-    columns = np.empty((len(bars), len(PRICES)))
-    for number, name in enumerate(PRICES):
-        columns[:, number] = getattr(bars, name)
-    return columns
+@compiled
+def note_votes(
+    trade: Any, state: Any, table: Any, view: int, voted: float, sources: Integers, programs: Any
+) -> None:
+    """Write down what was weighed, as a share of all that was."""
+    for column in range(sources.size):
+        source = sources[column]
+        weight = table.weights[view, source]
+        direction = state.direction[source]
+        if weight > 0.0 and direction != ABSTAIN:
+            trade.direction[column] = direction
+            trade.confidence[column] = state.confidence[source]
+            trade.weight[column] = weight / voted
+        else:
+            trade.direction[column] = SILENT
+    for place in range(programs.size):
+        column = sources.size + place
+        program = programs[place]
+        weight = table.others[view, place]
+        if weight > 0.0 and program.direction != ABSTAIN:
+            trade.direction[column] = program.direction
+            trade.confidence[column] = program.confidence
+            trade.weight[column] = weight / voted
+        else:
+            trade.direction[column] = SILENT
 
 
 @compiled_on_disk
 def march(
     symbols: Any,
     rows: Integers,
-    columns: Floats,
+    columns: Columns,
     ts: Integers,
     starts: Integers,
     lengths: Integers,
@@ -104,8 +134,13 @@ def march(
         How many signals were made, and the next row; or, where the n-th plug-in gives what is no vote, −1 − n
         and the row.
     """
+    opens, highs, lows = borrowed(columns[OPEN_]), borrowed(columns[HIGH]), borrowed(columns[LOW])
+    closes, volumes = borrowed(columns[CLOSE]), borrowed(columns[VOLUME])
+    symbols, ts, trades = borrowed(symbols), borrowed(ts), borrowed(trades)
+    starts, lengths, rows, counts = borrowed(starts), borrowed(lengths), borrowed(rows), borrowed(counts)
+    weights, programs, sources = borrowed(weights), borrowed(programs), borrowed(sources)
     made = 0
-    rules, decided = rule[0], decision[0]
+    rules, decided = borrowed(rule)[0], borrowed(decision)[0]
     symbol = np.searchsorted(starts, at, side="right") - 1
     while symbol < rows.size:
         state = symbols[rows[symbol]]
@@ -113,13 +148,7 @@ def march(
         for row in range(max(at, starts[symbol]), starts[symbol + 1]):
             if made == trades.size:
                 return made, row
-            bar = (
-                columns[row, OPEN_],
-                columns[row, HIGH],
-                columns[row, LOW],
-                columns[row, CLOSE],
-                columns[row, VOLUME],
-            )
+            bar = (opens[row], highs[row], lows[row], closes[row], volumes[row])
             clock = clock_of(length, ts[row])
             passed = step_one(
                 state, state, bar, ts[row], length, clock, rules, weights, programs, decided, counts
@@ -145,34 +174,44 @@ def march(
             trade.target = decided.target
             trade.raw = decided.raw
             trade.agreement = decided.agreement
-            for column in range(sources.size):
-                source = sources[column]
-                weight = weights[0].weights[view, source]
-                direction = state.direction[source]
-                if weight > 0.0 and direction != ABSTAIN:
-                    trade.direction[column] = direction
-                    trade.confidence[column] = state.confidence[source]
-                    trade.weight[column] = weight / decided.voted
-                else:
-                    trade.direction[column] = SILENT
-            for place in range(programs.size):
-                column = sources.size + place
-                program = programs[place]
-                weight = weights[0].others[view, place]
-                if weight > 0.0 and program.direction != ABSTAIN:
-                    trade.direction[column] = program.direction
-                    trade.confidence[column] = program.confidence
-                    trade.weight[column] = weight / decided.voted
-                else:
-                    trade.direction[column] = SILENT
+            note_votes(trade, state, weights[0], view, decided.voted, sources, programs)
             made += 1
         symbol += 1
     return made, ts.size
 
 
+@compiled
+def nearest(value: float, scale: float) -> tuple[bool, float]:
+    """A value to the nearest 1 / `scale`; or as it is, and true, where Python alone knows which that is."""
+    scaled = value * scale
+    if abs(scaled - math.floor(scaled) - 0.5) < DOUBT:
+        return True, value
+    return False, np.rint(scaled) / scale
+
+
 @compiled_on_disk
-def follow(trades: Any, columns: Floats, ts: Integers, starts: Integers, lengths: Integers) -> None:
-    """Follow each signal to its end by the shared rule, with its excursions as the tracker counts them."""
+def follow(
+    trades: Any,
+    columns: Columns,
+    ts: Integers,
+    starts: Integers,
+    lengths: Integers,
+    round_trip: float,
+    doubtful: Any,
+) -> int:
+    """Follow each signal to its end by the shared rule, with the figures and the rounding of its events.
+
+    Excursions are as the tracker counts them. `round_trip` is what a trade costs, percent of the entry;
+    `doubtful` receives where a figure is left unrounded, shape (at least trades,).
+
+    Returns:
+        In how many signals one is.
+    """
+    opens, highs = borrowed(columns[OPEN_]), borrowed(columns[HIGH])
+    lows, closes = borrowed(columns[LOW]), borrowed(columns[CLOSE])
+    trades, ts = borrowed(trades), borrowed(ts)
+    starts, lengths, doubtful = borrowed(starts), borrowed(lengths), borrowed(doubtful)
+    found = 0
     for number in range(trades.size):
         trade = trades[number]
         side, entry = trade.side, trade.entry
@@ -182,12 +221,7 @@ def follow(trades: Any, columns: Floats, ts: Integers, starts: Integers, lengths
             if ts[row] < trade.ts:
                 continue
             held += 1
-            open_, high, low, close = (
-                columns[row, OPEN_],
-                columns[row, HIGH],
-                columns[row, LOW],
-                columns[row, CLOSE],
-            )
+            open_, high, low, close = opens[row], highs[row], lows[row], closes[row]
             code, price = close_by_bar(
                 side,
                 trade.stop,
@@ -207,6 +241,7 @@ def follow(trades: Any, columns: Floats, ts: Integers, starts: Integers, lengths
             best = max(best, side * (gain - entry) / entry * PERCENT)
             worst = min(worst, side * (loss - entry) / entry * PERCENT)
             if code != OPEN:
+                gained = side * (price - entry)
                 trade.result = code
                 trade.exit = price
                 trade.exit_row = row
@@ -214,19 +249,27 @@ def follow(trades: Any, columns: Floats, ts: Integers, starts: Integers, lengths
                 trade.held = held
                 trade.best = best
                 trade.worst = worst
+                trade.pnl = gained / entry * PERCENT
+                trade.pnl_net = trade.pnl - round_trip
+                trade.r_multiple = gained / abs(entry - trade.stop)
                 break
+        doubt, trade.raw = nearest(trade.raw, SCALE_RAW)
+        unsure, trade.agreement = nearest(trade.agreement, SCALE_SHARE)
+        doubt = doubt or unsure
+        for column in range(trade.weight.size):
+            unsure, trade.weight[column] = nearest(trade.weight[column], SCALE_SHARE)
+            doubt = doubt or unsure
+        doubtful[number] = doubt
+        found += 1 if doubt else 0
+    return found
 
 
-def finished(trades: Trades, costs: Costs) -> Trades:
-    """Signals with the figures of their outcomes, in the rounding in which signals tell them."""
-    ended = trades["result"] != OPEN
-    gain = np.where(ended, trades["side"] * (trades["exit"] - trades["entry"]), 0.0)
-    trades["pnl"] = gain / trades["entry"] * PERCENT
-    trades["pnl_net"] = np.where(ended, trades["pnl"] - costs.round_trip, 0.0)
-    trades["r_multiple"] = gain / np.abs(trades["entry"] - trades["stop"])
-    for name, digits in (("raw", 2), ("agreement", 6), ("weight", 6)):
-        trades[name] = rounded(trades[name], digits)
-    return trades
+def settle(trades: Trades, doubtful: NDArray[np.bool_]) -> None:
+    """Round what `follow` left to Python."""
+    part = trades[doubtful]
+    for name, digits in (("raw", 2), ("agreement", DIGITS), ("weight", DIGITS)):
+        part[name] = rounded(part[name], digits)
+    trades[doubtful] = part
 
 
 def rounded(values: Floats, digits: int) -> Floats:

@@ -46,8 +46,9 @@ def post(trades: Trades, bars: Bars, start: int, costs: Costs) -> Ledger:
         start: nanoseconds.
         costs: of a round trip.
     """
-    first, last = (int(bars.days.min()), int(bars.days.max())) if len(bars) else (0, 0)
-    day = bars.days - first
+    days = bars.days
+    first, last = (int(days.min()), int(days.max())) if len(bars) else (0, 0)
+    day = days - first
     profit, held = np.zeros(last - first + 1), np.zeros(last - first + 1)
     cost = costs.round_trip / PERCENT
     ends = bars.starts[1:][trades["symbol"]]

@@ -18,6 +18,7 @@ from heliograph.consensus.engine.layout import (
     DECISION,
     EVENT,
     MINIMUM_BARS,
+    PROGRAM,
     SIGNALS,
     SOURCES,
     SWING,
@@ -31,6 +32,7 @@ from heliograph.consensus.engine.making import DIGITS, make_signal
 from heliograph.consensus.engine.others import Others
 from heliograph.consensus.engine.picture import SwingPicture, picture_of
 from heliograph.consensus.engine.plugged import Plugged
+from heliograph.consensus.engine.programs import ask_rows, programs_of
 from heliograph.consensus.engine.rules import Rules
 from heliograph.consensus.engine.sources import CompiledSource, OtherSource
 from heliograph.consensus.engine.splits import split
@@ -90,6 +92,8 @@ class Engine:
             row["weights"] = found[:, : len(SOURCES)]
             row["others"][:, : len(others)] = found[:, len(SOURCES) :]
         self.table["rollout"] = rollout
+        heavy = (self.table["weights"] > 0).any(axis=(0, 1))
+        self.table["voting"] = sum(1 << source for source in np.flatnonzero(heavy).tolist())
         self.rules = chosen.record()
         self._plugged = Plugged(compiled if alone else [], self.rules)
         self._blocks = blocks
@@ -348,4 +352,6 @@ def warm(others: Sequence[OtherSource] = (), hours: Hours | None = None) -> None
         volume=[1],
         source="",
     )
-    Engine(others=others, hours=hours).apply(bar, 0)
+    engine = Engine(others=others, hours=hours)
+    engine.apply(bar, 0)
+    ask_rows(engine.state.symbols, np.zeros(0, np.int64), programs_of(()), engine.rules, np.zeros(0, PROGRAM))

@@ -130,8 +130,36 @@ def absorb(symbol: Symbol, high: float, low: float, close: float, volume: float)
     absorb_ema(symbol, bars, close)
     symbol.reaches[reach_slot, 0] = high
     symbol.reaches[reach_slot, 1] = low
+    absorb_extremes(symbol, before, reach_slot)
     symbol.close = close
     symbol.bars = bars
+
+
+@compiled
+def absorb_extremes(symbol: Symbol, newest: int, slot: int) -> None:
+    """Which bars of the newest 40 have the highest high and the lowest low, of equal ones the latest.
+
+    Looked for anew only where the one before has left the window: that is one bar in a dozen.
+    """
+    reaches = symbol.reaches
+    if newest - symbol.high_bar >= EXTREMES:
+        best, found = reaches[slot, 0], newest
+        for bar in range(newest - 1, newest - EXTREMES, -1):
+            value = reaches[bar % EXTREMES, 0]
+            if value > best:
+                best, found = value, bar
+        symbol.high_bar = found
+    elif reaches[slot, 0] >= reaches[symbol.high_bar % EXTREMES, 0]:
+        symbol.high_bar = newest
+    if newest - symbol.low_bar >= EXTREMES:
+        best, found = reaches[slot, 1], newest
+        for bar in range(newest - 1, newest - EXTREMES, -1):
+            value = reaches[bar % EXTREMES, 1]
+            if value < best:
+                best, found = value, bar
+        symbol.low_bar = found
+    elif reaches[slot, 1] <= reaches[symbol.low_bar % EXTREMES, 1]:
+        symbol.low_bar = newest
 
 
 @compiled

@@ -140,7 +140,7 @@ def absorb_rows(
         symbol.last_ts = bar_ts
         symbol.interval_ns = interval_ns
         benchmark: Symbol = symbols[table.benchmark] if table.benchmark >= 0 else symbol
-        take(symbol, benchmark, (open_, high, low, close, volume), clock, closed_at, rules)
+        take(symbol, benchmark, (open_, high, low, close, volume), clock, closed_at, table.voting, rules)
         found += 1
     return found
 
@@ -317,7 +317,10 @@ def judge(
         state.tier = 0
         decision: Decision = decisions[made]
         found = verdict_of(sums, multiplier, rules)
-        verdict = decide(symbol, found, (arm, regime, view), closed_at, rules, decision)
+        benchmark: Symbol = symbols[table.benchmark] if table.benchmark >= 0 else symbol
+        verdict = decide(
+            symbol, benchmark, found, (arm, regime, view), closed_at, table.voting, rules, decision
+        )
         counts[verdict] += 1
         if verdict == SIGNALS:
             decision.position = position

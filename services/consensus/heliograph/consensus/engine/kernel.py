@@ -4,7 +4,7 @@ import math
 
 from heliograph.common import outcomes
 from heliograph.consensus.engine.arms import arm_of
-from heliograph.consensus.engine.compilation import compiled, compiled_on_disk
+from heliograph.consensus.engine.compilation import borrowed, compiled, compiled_on_disk
 from heliograph.consensus.engine.consensus import tally, verdict_of
 from heliograph.consensus.engine.frames import DAY, absorb_frames, clock_of
 from heliograph.consensus.engine.indicators import absorb, change_over, rsi, spread
@@ -123,21 +123,28 @@ def cast(symbol: Symbol, source: int, ballot: tuple[int, float], time: int) -> N
 
 @compiled
 def cast_from_bars(
-    symbol: Symbol, benchmark: Symbol, sma_20: float, sma_50: float, volume: float, time: int, rules: Rules
+    symbol: Symbol,
+    benchmark: Symbol,
+    sma_20: float,
+    sma_50: float,
+    volume: float,
+    time: int,
+    voting: int,
+    rules: Rules,
 ) -> None:
-    """Let the sources vote that need nothing but bars, as soon as each has enough of them."""
+    """Let the sources that have a weight and need nothing but bars vote, as soon as each has enough."""
     count = symbol.bars
     close = symbol.close
-    if count >= MINIMUM_BARS[TREND]:
+    if voting & 1 << TREND and count >= MINIMUM_BARS[TREND]:
         change = change_over(symbol, 5)
         ballot = trend(close, sma_20, sma_50, volume, symbol.volume_sum_20 / 20.0, change, rules)
         cast(symbol, TREND, ballot, time)
-    if count >= MINIMUM_BARS[TECHNICAL]:
+    if voting & 1 << TECHNICAL and count >= MINIMUM_BARS[TECHNICAL]:
         strength = rsi(symbol.average_gain, symbol.average_loss, close)
         macd = symbol.ema_12 - symbol.ema_26
         ballot = technical(close, sma_20, sma_50, strength, macd, symbol.macd_signal, rules)
         cast(symbol, TECHNICAL, ballot, time)
-    if count >= MINIMUM_BARS[SWING]:
+    if voting & 1 << SWING and count >= MINIMUM_BARS[SWING]:
         cast(symbol, SWING, swing(symbol, benchmark, rules), time)
 
 
@@ -154,9 +161,11 @@ def surroundings(symbol: Symbol, sma_20: float, sma_50: float, rules: Rules) -> 
 @compiled
 def decide(
     symbol: Symbol,
+    benchmark: Symbol,
     found: tuple[int, int, float, float, float],
     setting: tuple[int, int, int],
     time: int,
+    voting: int,
     rules: Rules,
     decision: Decision,
 ) -> int:
@@ -165,6 +174,7 @@ def decide(
     Args:
         found: as `verdict_of` gives it; `setting` arm, regime and view.
         time: close of the bar.
+        voting: as in Table; a swing source that has no vote is asked here, since it has a say in prices.
 
     Returns:
         What came of it, a number of COUNTS.
@@ -173,12 +183,14 @@ def decide(
     if verdict != SIGNALS:
         return verdict
     arm, regime, view = setting
-    by_swing, entry, stop, target = prices_of(symbol, side, rules)
-    if not tradable(side, entry, stop, target):
-        return PRICE
     column = 2 * arm + (1 - side) // 2
     if symbol.expires[column] != 0:
         return OPEN_ALREADY
+    if rules.swing_prices > 0.0 and not voting & 1 << SWING and symbol.bars >= MINIMUM_BARS[SWING]:
+        cast(symbol, SWING, swing(symbol, benchmark, rules), time)
+    by_swing, entry, stop, target = prices_of(symbol, side, rules)
+    if not tradable(side, entry, stop, target):
+        return PRICE
     days = rules.swing_expiry_days if by_swing and symbol.interval_ns < DAY else rules.expiry_days
     expires = time + int(days * NANOSECONDS_A_DAY)
     symbol.expires[column] = expires
@@ -215,6 +227,7 @@ def take(
     bar: tuple[float, float, float, float, float],
     clock: tuple[int, int, bool, bool],
     closed_at: int,
+    voting: int,
     rules: Rules,
 ) -> tuple[float, float]:
     """Take a bar (open, high, low, close, volume) that is not refused, and vote. SMA20 and SMA50."""
@@ -222,7 +235,7 @@ def take(
     absorb_frames(symbol, clock, close, rules)
     absorb(symbol, high, low, close, volume)
     sma_20, sma_50 = averages_of(symbol)
-    cast_from_bars(symbol, benchmark, sma_20, sma_50, volume, closed_at, rules)
+    cast_from_bars(symbol, benchmark, sma_20, sma_50, volume, closed_at, voting, rules)
     return sma_20, sma_50
 
 
@@ -253,13 +266,15 @@ def step_one(
     symbol.last_ts = bar_ts
     symbol.interval_ns = interval_ns
     close_held(symbol, bar_ts, closed_at, open_, high, low, close)
-    sma_20, sma_50 = take(symbol, benchmark, bar, clock, closed_at, rules)
+    sma_20, sma_50 = take(symbol, benchmark, bar, clock, closed_at, weights[0].voting, rules)
     regime, view = surroundings(symbol, sma_20, sma_50, rules)
     arm = arm_of(symbol.key, bar_ts, weights)
     table: Table = weights[arm]
     sums = tally_programs(tally(symbol, view, table), symbol, view, table, programs, rules)
     found = verdict_of(sums, multiplier_of(regime, rules), rules)
-    verdict = decide(symbol, found, (arm, regime, view), closed_at, rules, decision)
+    verdict = decide(
+        symbol, benchmark, found, (arm, regime, view), closed_at, weights[0].voting, rules, decision
+    )
     counts[verdict] += 1
     return verdict == SIGNALS
 
@@ -293,7 +308,9 @@ def step(
     Returns:
         How many decisions were made.
     """
-    rules: Rules = rule[0]
+    symbols, rows, bars, counts = borrowed(symbols), borrowed(rows), borrowed(bars), borrowed(counts)
+    weights, programs, decisions = borrowed(weights), borrowed(programs), borrowed(decisions)
+    rules: Rules = borrowed(rule)[0]
     first: Table = weights[0]
     clock = clock_of(interval_ns, bar_ts)
     made = 0

@@ -102,6 +102,8 @@ class Symbol:
         average_gain: Wilder's averages over 14 changes, from the 15th bar: `average_loss`, `atr_14` likewise.
         closes: ring; bar number n (from 0) lies at n mod the length; `volumes` likewise.
         reaches: ring of high and low, likewise.
+        high_bar: number of the bar with the highest of those highs, of equal ones the latest; `low_bar`
+            that of the lowest low.
         emas_20: ring of EMA20, from the 20th bar, likewise.
         frame_period: of each higher timeframe the number of its bar under way plus 1; 0 where there is none.
         frame_bars: complete bars so far, `frame_close` the close of the newest one.
@@ -153,6 +155,8 @@ class Symbol:
     closes: Annotated[Floats, CLOSES]
     volumes: Annotated[Floats, VOLUMES]
     reaches: Annotated[Floats, EXTREMES, 2]
+    high_bar: int
+    low_bar: int
 
 
 class Table:
@@ -161,12 +165,14 @@ class Table:
     Attributes:
         weights: of SOURCES by view, normalised to 1 over all configured sources in each; `others` of the
             others in their order.
+        voting: bit n where the n-th of SOURCES has a weight in some view of some strategy.
         benchmark: row of the symbol that strength is relative to; −1 without one.
         rollout: share of symbols and days that this strategy is given in place of the first, 0–1.
     """
 
     weights: Annotated[Floats, len(VIEWS), len(SOURCES)]
     others: Annotated[Floats, len(VIEWS), OTHERS]
+    voting: int
     benchmark: int
     rollout: float
 

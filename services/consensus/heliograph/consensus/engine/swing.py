@@ -41,19 +41,11 @@ def extremes_of(symbol: Symbol) -> tuple[int, float, float]:
     """The last swing, over at most 40 bars: its side, its high and its low.
 
     The side is +1 where the low came before the high, −1 after it, 0 where one bar has both; of equal ones
-    the latest counts. Looked for when a trend asks for it: most bars do not.
+    the latest counts.
     """
-    slot = (symbol.bars - 1) % EXTREMES
-    high, low = symbol.reaches[slot, 0], symbol.reaches[slot, 1]
-    high_age, low_age = 0, 0
-    for age in range(1, min(symbol.bars, EXTREMES)):
-        slot = slot - 1 if slot > 0 else EXTREMES - 1
-        if symbol.reaches[slot, 0] > high:
-            high, high_age = symbol.reaches[slot, 0], age
-        if symbol.reaches[slot, 1] < low:
-            low, low_age = symbol.reaches[slot, 1], age
-    side = 1 if low_age > high_age else (-1 if low_age < high_age else 0)
-    return side, high, low
+    high_bar, low_bar = symbol.high_bar, symbol.low_bar
+    side = 1 if low_bar < high_bar else (-1 if low_bar > high_bar else 0)
+    return side, symbol.reaches[high_bar % EXTREMES, 0], symbol.reaches[low_bar % EXTREMES, 1]
 
 
 @compiled
