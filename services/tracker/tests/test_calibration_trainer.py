@@ -258,7 +258,6 @@ async def test_a_failure_is_counted_and_tried_again(
     trainer: Callable[[], Trainer], monkeypatch: pytest.MonkeyPatch, eventually: Eventually
 ) -> None:
     one = trainer()
-    one._settings = one._settings.model_copy(update={"calibration_check_s": 0.01})
     failures: list[Exception] = [UnavailableError("away"), RuntimeError("odd")]
     looks = 0
 
@@ -269,7 +268,8 @@ async def test_a_failure_is_counted_and_tried_again(
             raise failures.pop(0)
         return []
 
-    monkeypatch.setattr(one, "look", look)
+    monkeypatch.setattr(one._looking, "_look", look)
+    monkeypatch.setattr(one._looking, "_every_s", 0.01)
     before = metrics.CALIBRATION_FAILURES._value.get()
     one.start()
 

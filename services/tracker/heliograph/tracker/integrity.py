@@ -10,11 +10,10 @@ import structlog
 
 from heliograph.common import metrics
 from heliograph.common.clock import NANOSECONDS, Clock
-from heliograph.common.errors import UnavailableError
 from heliograph.tracker import days, partitions, refusals
 from heliograph.tracker.checking import Finding
 from heliograph.tracker.database import Database
-from heliograph.tracker.ending import end
+from heliograph.tracker.looking import Looking
 from heliograph.tracker.settings import TrackerSettings
 from heliograph.tracker.verification import Verification, VerifyPage, VerifyQuery
 
@@ -44,25 +43,15 @@ class Integrity:
         self._clock = clock
         self._verification = Verification(database)
         self.checks: dict[str, Check] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._looking = Looking("integrity", self.look, LOOK_S)
 
     def start(self) -> None:
         """Begin to look."""
-        self._task = asyncio.create_task(self._run())
+        self._looking.start()
 
     async def close(self) -> None:
         """Stop; a check under way is made again by whoever comes next."""
-        await end(self._task)
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self.look()
-            except UnavailableError as error:
-                await log.awarning("record not looked at", error=str(error))
-            except Exception:  # the record goes on being written whatever happens here
-                await log.aexception("record not looked at")
-            await asyncio.sleep(LOOK_S)
+        await self._looking.close()
 
     async def look(self) -> None:
         """Take what was refused, and make the checks that are due.

@@ -13,12 +13,11 @@ from heliograph.common import metrics
 from heliograph.common.bus import Bus
 from heliograph.common.calibration_bucket import HISTORY, CalibrationBucket
 from heliograph.common.clock import NANOSECONDS
-from heliograph.common.errors import UnavailableError
 from heliograph.tracker.calibration import store
 from heliograph.tracker.calibration.store import Due
 from heliograph.tracker.calibration.training import Trial, trial
 from heliograph.tracker.database import Connection, Database
-from heliograph.tracker.ending import end
+from heliograph.tracker.looking import Looking
 from heliograph.tracker.settings import TrackerSettings
 
 DAY_NS = 86_400 * NANOSECONDS
@@ -35,27 +34,17 @@ class Trainer:
         self._settings = settings
         self._sent: set[str] = set()
         self._fruitless: dict[str, int] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._looking = Looking(
+            "calibration", self.look, settings.calibration_check_s, metrics.CALIBRATION_FAILURES.inc
+        )
 
     def start(self) -> None:
-        """Begin to look whether a training is due, again and again."""
-        self._task = asyncio.create_task(self._run())
+        """Begin to look whether a training is due, again and again; what is in use stays meanwhile."""
+        self._looking.start()
 
     async def close(self) -> None:
         """Stop; a training under way is given up, and another replica takes it over."""
-        await end(self._task)
-
-    async def _run(self) -> None:
-        """Look until stopped. A failure is logged and tried again: the calibration in use stays meanwhile."""
-        while True:
-            try:
-                await self.look()
-            except UnavailableError as error:
-                await log.awarning("calibration waits", error=str(error))
-            except Exception:
-                metrics.CALIBRATION_FAILURES.inc()
-                await log.aexception("calibration failed")
-            await asyncio.sleep(self._settings.calibration_check_s)
+        await self._looking.close()
 
     async def look(self) -> list[Trial]:
         """Train what is due and send what was not sent, unless another replica is at it; the trials.

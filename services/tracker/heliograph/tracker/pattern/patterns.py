@@ -5,13 +5,12 @@ from datetime import datetime, timedelta
 from typing import Annotated, TypeVar
 
 import msgspec
-import structlog
 
 from heliograph.common.bus import Bus
-from heliograph.common.errors import InputError, UnavailableError
+from heliograph.common.errors import InputError
 from heliograph.common.patterns import Features, PatternCase, check_features
 from heliograph.tracker.database import Connection, Database
-from heliograph.tracker.ending import end
+from heliograph.tracker.looking import Looking
 from heliograph.tracker.pattern import store
 from heliograph.tracker.pattern.expectation import Expectation
 from heliograph.tracker.pattern.memory import Found, PatternMemory
@@ -22,8 +21,6 @@ OVERLAP = timedelta(seconds=60)
 """A row's time is from before its commit, so rows of so much earlier are looked at again."""
 
 Q = TypeVar("Q")
-
-log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class PatternQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,11 +45,10 @@ class Patterns:
 
     def __init__(self, database: Database, *, check_s: float, compressed: bool) -> None:
         self._database = database
-        self._check_s = check_s
         self._compressed = compressed
         self._memory: PatternMemory | None = None
         self._since: datetime | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._looking = Looking("patterns", self.look, check_s)
 
     async def register(self, bus: Bus) -> None:
         """Answer on the bus, one replica a request."""
@@ -60,12 +56,12 @@ class Patterns:
         await bus.respond("query.tracker.pattern_cases", self._keep, queue=GROUP)
 
     def start(self) -> None:
-        """Begin to load what is in the record, and what comes."""
-        self._task = asyncio.create_task(self._run())
+        """Begin to load what is in the record, and what comes; what is known is searched meanwhile."""
+        self._looking.start()
 
     async def close(self) -> None:
         """Stop loading."""
-        await end(self._task)
+        await self._looking.close()
 
     @property
     def cases(self) -> int:
@@ -97,17 +93,6 @@ class Patterns:
                 memory.add(cases, vectors)
             else:
                 await asyncio.to_thread(memory.add, cases, vectors)
-
-    async def _run(self) -> None:
-        """Look until stopped. A failure is logged and tried again: what is known is searched meanwhile."""
-        while True:
-            try:
-                await self.look()
-            except UnavailableError as error:
-                await log.awarning("patterns wait", error=str(error))
-            except Exception:
-                await log.aexception("patterns failed")
-            await asyncio.sleep(self._check_s)
 
     async def _find(self, body: bytes) -> bytes:
         query = _decoded(PatternQuery, body)
