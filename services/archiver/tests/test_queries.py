@@ -131,3 +131,13 @@ async def test_a_symbol_of_odd_characters_is_found(db: ClickHouse, events: Any) 
 
 async def test_the_version_is_the_engines(db: ClickHouse) -> None:
     assert await queries.versions(db) == {"clickhouse": db.version}
+
+
+async def test_bars_that_came_twice_do_not_take_the_place_of_others(db: ClickHouse, events: Any) -> None:
+    days = [events.bars(day, ("AAPL",)) for day in range(8)]
+    for part in (days, days[4:], days[6:]):
+        await db.insert("bars", event_rows("bars", part))
+    found = await queries.bars(db, Request({"symbol": "AAPL", "limit": 5}))
+    assert found["ts"] == [events.start + day * events.day_ns for day in range(3, 8)]
+    early = {"symbol": "AAPL", "limit": 5, "to": events.start + 2 * events.day_ns, "from": -(1 << 63) + 1}
+    assert len((await queries.bars(db, Request(early)))["ts"]) == 3

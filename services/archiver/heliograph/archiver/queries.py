@@ -11,17 +11,21 @@ BARS_MOST = 20_000
 SPANS_MOST = 10_000
 END_OF_TIME = (1 << 63) - 1
 
-_INTERVAL = """
-SELECT interval FROM bars FINAL
-WHERE symbol = {symbol:String} AND toUnixTimestamp64Nano(ts) BETWEEN {from:Int64} AND {to:Int64}
-GROUP BY interval ORDER BY max(ts) DESC, count() DESC LIMIT 1
-"""
-_BARS = """
+_PERIOD = """ts BETWEEN fromUnixTimestamp64Nano({from:Int64}, 'UTC')
+    AND fromUnixTimestamp64Nano({to:Int64}, 'UTC')"""
+_INTERVAL = f"""
+SELECT interval FROM bars WHERE symbol = {{symbol:String}} AND {_PERIOD}
+GROUP BY interval ORDER BY max(ts) DESC, uniqExact(ts) DESC LIMIT 1
+"""  # noqa: S608 - its parts are our own
+_BARS = f"""
 SELECT toUnixTimestamp64Nano(ts), `open`, high, low, `close`, volume FROM bars FINAL
-WHERE symbol = {symbol:String} AND interval = {interval:String}
-  AND toUnixTimestamp64Nano(ts) BETWEEN {from:Int64} AND {to:Int64}
-ORDER BY ts DESC LIMIT {limit:UInt32}
-"""
+WHERE symbol = {{symbol:String}} AND interval = {{interval:String}} AND {_PERIOD} AND ts >= (
+    SELECT min(ts) FROM (SELECT DISTINCT ts FROM bars
+        WHERE symbol = {{symbol:String}} AND interval = {{interval:String}} AND {_PERIOD}
+        ORDER BY ts DESC LIMIT {{limit:UInt32}}))
+ORDER BY ts DESC LIMIT {{limit:UInt32}}
+"""  # noqa: S608 - its parts are our own
+"""Only as far back as the answer goes are bars that came twice sorted out."""
 _SPANS = """
 SELECT trace_id, span_id, parent_id, name, kind, service,
     toUnixTimestamp64Nano(start), toUnixTimestamp64Nano(end), status, attributes, links
