@@ -66,12 +66,18 @@ def test_bad_rows_are_counted_and_two_thousand_symbols_go_on(
     assert same(summary) == by_engines(data)
 
 
-def test_one_symbol_alone_goes_all_the_way(once: Callable[..., Running], tmp_path: Path) -> None:
+def test_one_symbol_alone_goes_all_the_way(
+    once: Callable[..., Running], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `pattern` in the vote, which rests on what became of the symbol's own signals."""
     data = tmp_path / "data"
     data.mkdir()
-    write(data, "bars.parquet", walk("BRK.B", 500, 11))
+    write(data, "bars.parquet", walk("BRK.B", 700, 8))
+    without = by_engines(data)
+    monkeypatch.setenv("HELIOGRAPH_SOURCES", '["trend", "technical", "swing", "pattern"]')
     summary = once("--data", str(data)).summary()
-    assert summary["bars"] == 500
+    assert summary["bars"] == 700
     assert summary["dead"] == 0
     assert summary["signals"] == summary["reasons"] > 0
     assert same(summary) == by_engines(data)
+    assert summary["signals_sha256"] != without["signals_sha256"]
