@@ -34,6 +34,6 @@ class FetcherSettings(Settings):
     )
     readers: tuple[str, ...] = Field(
         (),
-        description="services that count as readers even before they have come, e.g. [\"tracker\"]",
+        description='services that count as readers even before they have come, e.g. ["tracker"]',
     )
     redis_url: str = Field("", validation_alias=from_env("REDIS_URL"), repr=False)
