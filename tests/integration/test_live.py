@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import nats
 import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from nats.js.api import ConsumerConfig, DeliverPolicy
 from tests.running import Running, until
@@ -34,9 +36,18 @@ pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory, year: Path) -> Iterator[Running]:
+def data(tmp_path_factory: pytest.TempPathFactory, year: Path, sample: Path) -> Path:
+    """The year's bars, and the panel's filings."""
+    folder = tmp_path_factory.mktemp("data")
+    for part in (*year.glob("*.parquet"), sample / "fundamentals"):
+        (folder / part.name).symlink_to(part)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Iterator[Running]:
     """A stack that goes on after its replay, as `make up` does."""
-    started = Running(tmp_path_factory.mktemp("live"), "--speed", "max", "--data", str(year), "--json")
+    started = Running(tmp_path_factory.mktemp("live"), "--speed", "max", "--data", str(data), "--json")
     until(lambda: started.messages("OUTCOME") > 0 or started.process.poll() is not None, "outcomes", 120)
     yield started
     assert started.stop() == 0, started.text()
@@ -116,14 +127,161 @@ def test_a_healthy_stack_passes_every_check(running: Running) -> None:
         pytest.fail(told[-1])
 
 
-def test_the_page_the_api_and_the_stores_agree(running: Running) -> None:
+COUNTED: LiteralString = """SELECT (SELECT count(*) FROM every_signal), (SELECT count(*) FROM reasons),
+    (SELECT count(*) FROM outcomes)"""
+
+
+@pytest.fixture(scope="module")
+def record(running: Running) -> Iterator[psycopg.Connection[Any]]:
+    """Postgres itself, when the replay is over and the archive has all that the record has."""
+    with database(running) as connection:
+        connection.autocommit = True
+
+        def still() -> bool:
+            system, stats = get(running, "/api/system"), get(running, "/api/stats")
+            done = [each["status"].get("done") for each in system["replicas"] if each["service"] == "fetcher"]
+            lags = [reader["lag"] for stream in system["streams"] for reader in stream["consumers"]]
+            if not done or not all(done) or any(lags):
+                return False
+            counts = [
+                tuple(side.get(name) for name in ("signals", "reasons", "outcomes"))
+                for side in (stats, stats["archived"] or {})
+            ]
+            return counts == rows(connection, COUNTED) * 2
+
+        until(still, "the end of the replay, in the record and in the archive", 240)
+        yield connection
+
+
+def rows(record: psycopg.Connection[Any], question: LiteralString, *values: object) -> list[tuple[Any, ...]]:
+    return record.execute(question, values).fetchall()
+
+
+def test_the_page_and_the_signals_of_the_api_are_those_of_the_record(
+    running: Running, record: psycopg.Connection[Any]
+) -> None:
     page = urllib.request.urlopen(running.run_file()["urls"]["gateway"], timeout=10).read().decode()  # noqa: S310 - ours
     assert "<script" in page
-    found = get(running, "/api/signals?limit=5")["signals"]
-    assert len(found) == 5
-    one = get(running, f"/api/signals/{found[0]['id']}")
-    assert one["id"] == found[0]["id"]
-    assert get(running, "/api/stats")["signals"] > 0
+    held = rows(record, "SELECT id, sha256, ts FROM every_signal ORDER BY ts DESC, id DESC LIMIT 200")
+    first = get(running, "/api/signals?limit=100")["signals"]
+    last = first[-1]
+    second = get(running, f"/api/signals?limit=100&before={last['ts']}&before_id={last['id']}")["signals"]
+    assert [(one["id"], one["sha256"], one["ts"]) for one in first + second] == held
+    reasons = dict(rows(record, "SELECT signal, text FROM reasons"))
+    results = dict(rows(record, "SELECT signal, result FROM outcomes"))
+    for one in first:
+        assert one["reason"]["text"] == reasons[one["id"]]
+        assert (one["outcome"] or {}).get("result") == results.get(one["id"])
+    assert get(running, f"/api/signals/{last['id']}") == last
+    [(newest,)] = rows(
+        record, "SELECT id FROM every_signal WHERE symbol = 'AAPL' ORDER BY ts DESC, id DESC LIMIT 1"
+    )
+    assert get(running, "/api/signals/latest?symbol=AAPL")["id"] == newest
+    proof = get(running, f"/api/verify/{newest}")
+    assert (proof["ok"], [(proof["id"], proof["sha256"])]) == (
+        True,
+        rows(record, "SELECT id, sha256 FROM every_signal WHERE id = %s", newest),
+    )
+
+
+def test_the_results_of_the_api_are_those_of_the_record(
+    running: Running, record: psycopg.Connection[Any]
+) -> None:
+    [(signals, reasons, outcomes)] = rows(record, COUNTED)
+    ended = dict(rows(record, "SELECT result, count(*) FROM outcomes GROUP BY result"))
+    counts = [ended.get(result, 0) for result in ("win", "loss", "expired")]
+    stats = get(running, "/api/stats")
+    assert (stats["signals"], stats["reasons"], stats["outcomes"]) == (signals, reasons, outcomes)
+    assert stats["archived"]["outcomes"] == outcomes == sum(counts)
+    assert [stats[name] for name in ("wins", "losses", "expired")] == counts
+    assert stats["open"] == signals - outcomes
+    for result in ended:
+        found = get(running, f"/api/outcomes?limit=100&result={result}")["outcomes"]
+        question: LiteralString = (
+            "SELECT id FROM outcomes WHERE result = %s ORDER BY ts DESC, id DESC LIMIT 100"
+        )
+        assert [(one["id"],) for one in found] == rows(record, question, result)
+    found = get(running, "/api/symbols?limit=500")["symbols"]
+    assert {one["symbol"]: one["signals"] for one in found} == dict(
+        rows(record, "SELECT symbol, count(*) FROM every_signal GROUP BY symbol")
+    )
+    performance = get(running, "/api/performance")
+    assert [performance["statistics"][name] for name in ("wins", "losses", "expired")] == counts
+    for group, column in (("by_action", "action"), ("by_strategy", "strategy")):
+        by = dict(rows(record, f"SELECT {column}, count(*) FROM outcomes GROUP BY 1"))  # noqa: S608 - two names of columns
+        assert {one["key"]: one["outcomes"] for one in performance[group] if one["outcomes"]} == by
+    [(net_r, pnl_net)] = rows(record, "SELECT sum(r_multiple), sum(pnl_net) FROM outcomes")
+    newest = performance["days"][-1]
+    assert newest["cumulative_net_r"] == pytest.approx(net_r)
+    assert newest["cumulative_pnl_net"] == pytest.approx(pnl_net)
+    used = {one["version"] for one in get(running, "/api/calibration")["calibrations"]}
+    assert used <= {version for (version,) in rows(record, "SELECT version FROM calibrations")}
+    judged = {one["source"]: one["all"]["votes"] for one in get(running, "/api/sources?last=50")["sources"]}
+    assert judged["trend"] == min(50, outcomes)
+
+
+def test_the_bars_of_the_api_are_those_that_were_read(
+    running: Running, record: psycopg.Connection[Any], data: Path
+) -> None:
+    table = pq.read_table(data / "sp500_daily.parquet", filters=[("symbol", "==", "AAPL")]).sort_by("ts")
+    bars = get(running, "/api/bars?symbol=AAPL&interval=1d&limit=5000")
+    assert bars["ts"] == table["ts"].cast(pa.timestamp("ns", "UTC")).cast("int64").to_pylist()
+    for column in ("open", "high", "low", "close", "volume"):
+        assert bars[column] == pytest.approx(table[column].to_pylist(), rel=1e-6), column
+
+
+def test_a_run_that_is_asked_for_over_the_api_is_judged_and_recorded(
+    running: Running, record: psycopg.Connection[Any]
+) -> None:
+    def post(**body: object) -> tuple[int, Any]:
+        request = urllib.request.Request(  # noqa: S310 - ours
+            running.run_file()["urls"]["gateway"] + "/api/run",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answered:  # noqa: S310 - the same
+                return answered.status, json.load(answered)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+
+    def begun() -> Any:
+        status, said = post(tickers=["SNOW"], agents=["ben_graham", "technicals"], run="overtheapi")
+        assert status in {HTTPStatus.ACCEPTED, HTTPStatus.SERVICE_UNAVAILABLE}, said
+        return said if status == HTTPStatus.ACCEPTED else None
+
+    started = until(begun, "the run to begin", 120)
+    assert (started["run"], started["stream"]) == ("overtheapi", "/api/runs/overtheapi")
+
+    def ended() -> Any:
+        run = get(running, started["stream"])
+        return run if run["state"] != "running" else None
+
+    run = until(ended, "the run to end", 120)
+    assert (run["state"], run["done"]) == ("done", run["total"])
+    [verdict] = run["verdicts"]
+    assert {said["agent"] for said in verdict["predictions"]} <= {"ben_graham", "technicals"}
+    assert "overtheapi" in {one["run"] for one in get(running, "/api/runs")["runs"]}
+    question: LiteralString = "SELECT ticker, action, quantity, agents FROM verdicts WHERE run = %s"
+    kept = until(lambda: rows(record, question, "overtheapi"), "the verdict in the record", 60)
+    assert kept == [("SNOW", verdict["action"], verdict["quantity"], verdict["agents"])]
+    question = "SELECT agent, signal FROM predictions WHERE run = %s ORDER BY agent"
+    assert rows(record, question, "overtheapi") == sorted(
+        (said["agent"], said["signal"]) for said in verdict["predictions"]
+    )
+    status, said = post(tickers=["SNOW"], agents=["nobody"])
+    assert (status, "nobody" in said["error"]) == (HTTPStatus.BAD_REQUEST, True), said
+
+
+def test_the_operations_of_the_api_are_those_of_the_services(running: Running) -> None:
+    system = get(running, "/api/system")
+    services = {each["service"] for each in system["replicas"]}
+    assert services == {"fetcher", "consensus", "reasoning", "tracker", "archiver", "gateway"}
+    owned = [n for each in system["replicas"] if each["service"] == "consensus" for n in each["shards"]]
+    assert sorted(owned) == list(range(system["shards"]))
+    spent = get(running, "/api/spend")
+    assert (spent["total"], spent["currency"]) == (0.0, "USD")
+    assert get(running, "/api/me")["auth"] == "off"
 
 
 def test_every_edge_of_the_trace_exists(running: Running) -> None:
