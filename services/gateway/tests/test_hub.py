@@ -26,7 +26,7 @@ def join(hub: Hub, symbol: str | None = None) -> Client:
 
 
 async def taken(client: Client) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = json.loads(await asyncio.wait_for(client.next(), 1))
+    found: list[dict[str, object]] = json.loads(await asyncio.wait_for(client.next(), 30))
     return found
 
 
@@ -86,6 +86,19 @@ async def test_a_client_that_takes_nothing_is_dropped_and_holds_nothing(hub: Hub
     assert (hub.dropped, hub.clients) == (1, 1)
 
 
+async def test_a_thousand_clients_share_each_frame_and_a_slow_one_holds_no_more_than_its_queue() -> None:
+    hub = Hub(frames_per_s=100, frame_messages=FRAME, queue_frames=QUEUE, clients=1_001)
+    slow, *fast = [join(hub) for _ in range(1_001)]
+    for number in range(QUEUE + 2):
+        hub.publish("signal", "A", b"%d" % number)
+        hub.flush()
+        frames = {id(frame) for frame in [await client.next() for client in fast]}
+        assert len(frames) == 1, "one frame, encoded once, for all who want the same"
+        assert len(slow._frames) <= QUEUE
+    assert slow.dropped.is_set()
+    assert (hub.dropped, hub.clients) == (1, 1_000)
+
+
 async def test_events_cost_nothing_while_nobody_listens(hub: Hub) -> None:
     client = join(hub, "A")
     hub.leave(client)
@@ -141,9 +154,10 @@ async def test_frames_come_at_most_as_often_as_allowed() -> None:
         hub.publish("signal", "A", b"%d" % sent)
         sent += 1
         await asyncio.sleep(0)
+    took = loop.time() - began
     frames: list[list[dict[str, object]]] = []
     while sum(map(len, frames)) < sent:
         frames.append(await taken(client))
     running.cancel()
     assert [m["data"] for frame in frames for m in frame] == list(range(sent))
-    assert 5 <= len(frames) <= 0.5 * 50 + 3
+    assert 1 <= len(frames) <= took * 50 + 3
