@@ -143,22 +143,16 @@ class PullConsumer:
         self.waiting.clear()
         self._outstanding, self._pin, self._next_seq, self._broken = 0, "", 1, ""
         try:
-            await self._unpin()
+            unpin = f"$JS.API.CONSUMER.UNPIN.{self.stream}.{self.durable}"
+            await self._bus.client.request(unpin, json.dumps({"group": GROUP}).encode(), 5)
             await self._bus.js.reset_consumer(self.stream, self.durable, timeout=5)
             self._subscription = await self._bus.client.subscribe(
                 self._bus.client.new_inbox(), cb=self._receive, pending_msgs_limit=8 * self._window
             )
             self._heard = asyncio.get_running_loop().time()
             await self._pull()
-            # With nobody else left the server gives the pin to a request whose subscription has ended, and
-            # would serve ours only when that pin has run out.
-            await self._unpin()
         except (TimeoutError, NatsError, OSError, APIError) as error:
             raise UnavailableError(f"consumer {self.durable}: {error!r}") from error
-
-    async def _unpin(self) -> None:
-        unpin = f"$JS.API.CONSUMER.UNPIN.{self.stream}.{self.durable}"
-        await self._bus.client.request(unpin, json.dumps({"group": GROUP}).encode(), 5)
 
     def due_in(self, rest_s: float, enough: int) -> float:
         """Seconds until the oldest message has rested or `enough` wait; infinite when none does."""
