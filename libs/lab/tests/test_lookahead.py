@@ -1,12 +1,17 @@
 """The check lets the live engines pass and catches whoever reads a later bar."""
 
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import msgspec
 import numpy as np
 import pytest
 
 from heliograph.common.errors import InputError
+from heliograph.consensus.engine.history import close_at
+from heliograph.consensus.engine.layout import Symbol
+from heliograph.consensus.engine.sources import CompiledSource
 from heliograph.lab.bars import Bars, bars_of
 from heliograph.lab.commands.lookahead_check import lookahead_check
 from heliograph.lab.folder import Folder
@@ -61,6 +66,25 @@ def test_the_live_engines_do_not_know_the_future(bars: Bars) -> None:
         finding = check(live_decisions(suspect), bars, suspect.sources, CUTS)
         assert finding.differences == []
         assert finding.compared > 50 * CUTS
+
+
+def momentum(symbol: Symbol) -> tuple[int, float]:
+    """The side of the last three steps together."""
+    return (1 if symbol.close > close_at(symbol, 3) else -1), 0.8
+
+
+def test_a_compiled_plug_in_does_not_know_the_future(bars: Bars, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("momentum_of_a_user")
+    module.SOURCE = CompiledSource(key="momentum", minimum_bars=4, weight=0.3, vote=momentum)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    strategy = msgspec.structs.replace(live_strategy(), sources=("trend", "momentum_of_a_user:SOURCE"))
+    whole, _, alone = suspects(strategy)
+    for suspect in (whole, alone):
+        honest = live_decisions(suspect)
+        finding = check(honest, bars, suspect.sources, CUTS)
+        assert finding.differences == []
+        assert finding.compared > 10 * CUTS
+    assert check(peeking(honest), bars, alone.sources, CUTS).differences
 
 
 @pytest.mark.parametrize("cheat", [peeking, scaling, choosing])
