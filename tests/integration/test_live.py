@@ -94,7 +94,7 @@ async def test_a_subscriber_with_nats_and_json_replays_yesterday_and_goes_on_liv
     await client.flush()
     operator = await nats.connect(url, **running.nats_user("operator"))
     await operator.publish("signal.0.LIVE", b"{}")
-    assert (await live.next_msg(5)).subject == "signal.0.LIVE"
+    assert (await live.next_msg(30)).subject == "signal.0.LIVE"
     await operator.close()
     await client.close()
 
@@ -160,7 +160,7 @@ def rows(record: psycopg.Connection[Any], question: LiteralString, *values: obje
 def test_the_page_and_the_signals_of_the_api_are_those_of_the_record(
     running: Running, record: psycopg.Connection[Any]
 ) -> None:
-    page = urllib.request.urlopen(running.run_file()["urls"]["gateway"], timeout=10).read().decode()  # noqa: S310 - ours
+    page = urllib.request.urlopen(running.run_file()["urls"]["gateway"], timeout=60).read().decode()  # noqa: S310 - ours
     assert "<script" in page
     held = rows(record, "SELECT id, sha256, ts FROM every_signal ORDER BY ts DESC, id DESC LIMIT 200")
     first = get(running, "/api/signals?limit=100")["signals"]

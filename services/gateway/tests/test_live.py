@@ -36,7 +36,7 @@ async def listening(
     """A client that the hub knows."""
     before = (await gateway.status())["clients"]
     async with connect(f"{gateway.url.replace('http', 'ws')}/live{query}", **options) as client:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while (await gateway.status())["clients"] == before:
                 await asyncio.sleep(0.01)
         yield client
@@ -151,7 +151,7 @@ async def test_a_slow_client_is_closed_while_a_fast_one_goes_on(
 async def test_a_bad_symbol_is_refused_with_a_reason(gateway: GatewayService, symbol: str) -> None:
     async with connect(f"{gateway.url.replace('http', 'ws')}/live?symbol={symbol}") as client:
         with pytest.raises(ConnectionClosed) as closed:
-            await asyncio.wait_for(client.recv(), 5)
+            await asyncio.wait_for(client.recv(), 30)
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1008
     assert closed.value.rcvd.reason.startswith("symbol: ")
@@ -160,12 +160,12 @@ async def test_a_bad_symbol_is_refused_with_a_reason(gateway: GatewayService, sy
 async def test_more_clients_than_allowed_are_told_to_try_later(gateway: GatewayService) -> None:
     url = f"{gateway.url.replace('http', 'ws')}/live"
     clients = [await connect(url) for _ in range(6)]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while (await gateway.status())["clients"] < 6:
             await asyncio.sleep(0.01)
     async with connect(url) as late:
         with pytest.raises(ConnectionClosed) as closed:
-            await asyncio.wait_for(late.recv(), 5)
+            await asyncio.wait_for(late.recv(), 30)
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1013
     for client in clients:
@@ -231,7 +231,7 @@ async def test_a_client_that_talks_is_ignored_and_one_that_shouts_is_closed(
         assert len(await messages(client, 1)) == 1
         await client.send("x" * 10_000)
         with pytest.raises(ConnectionClosed) as closed:
-            await asyncio.wait_for(client.recv(), 5)
+            await asyncio.wait_for(client.recv(), 30)
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1009
 
@@ -277,7 +277,7 @@ async def test_a_client_chooses_kinds_and_a_run(
 async def test_a_bad_wish_is_refused_with_a_reason(gateway: GatewayService, query: str) -> None:
     async with connect(f"{gateway.url.replace('http', 'ws')}/live{query}") as client:
         with pytest.raises(ConnectionClosed) as closed:
-            await asyncio.wait_for(client.recv(), 10)
+            await asyncio.wait_for(client.recv(), 30)
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1008
     assert "expected" in closed.value.rcvd.reason

@@ -68,9 +68,9 @@ async def test_at_its_end_clients_are_told_and_the_port_is_free(
     service = GatewayService()
     await service.start(context(bus, gateway_settings))
     async with connect(f"{service.url.replace('http', 'ws')}/live") as client:
-        await asyncio.wait_for(service.stop(), 8)
+        await asyncio.wait_for(service.stop(), 30)
         with pytest.raises(ConnectionClosed) as closed:
-            await asyncio.wait_for(client.recv(), 5)
+            await asyncio.wait_for(client.recv(), 30)
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code in {1001, 1012}
     async with httpx.AsyncClient() as late:
