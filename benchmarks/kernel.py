@@ -4,6 +4,7 @@ import os
 import platform
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable
 
 import msgspec
@@ -14,10 +15,13 @@ from heliograph.common.intervals import interval_ns
 from heliograph.consensus.engine import Engine, warm
 from heliograph.consensus.engine.kernel import step
 from heliograph.consensus.engine.layout import DECISION, Floats
+from heliograph.consensus.engine.sources import PATTERN
 
 SIZES = (1, 10, 100, 690, 1_000, 11_000)
 INTERVAL = "1m"
 WARM_UP = 260
+MANY = 16_000
+"""Symbols of which the memory is taken; arrays grow by doubling, and are then all but full."""
 COLUMNS = ("open", "high", "low", "close", "volume")
 
 
@@ -97,6 +101,21 @@ def median_ns(run: Callable[[int], int], bars: int) -> tuple[float, int]:
     return float(np.median(times)), made
 
 
+def memory_of(symbols: int) -> tuple[float, float]:
+    """Bytes that the arrays of so many symbols grow by, without other sources and with `pattern`."""
+    found = []
+    for others in ((), (PATTERN,)):
+        engine = Engine(others=others)
+        batch = msgspec.json.decode(messages(symbols, market(symbols, 1))[0], type=BarBatch)
+        tracemalloc.start()
+        before, _ = tracemalloc.get_traced_memory()
+        engine.apply(batch, 1)
+        held, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        found.append(float(held - before))
+    return found[0], found[1]
+
+
 def main() -> None:
     """Print the table."""
     started = time.perf_counter()
@@ -121,6 +140,8 @@ def main() -> None:
             f"{size:>8,} {kernel / size:>10.0f} {engine / size:>10.0f} {whole / size:>10.0f}"
             f" {engine / 1000:>11.1f} {rate:>9.1f}"
         )
+    plain, remembering = (held / MANY / 1000 for held in memory_of(MANY))
+    print(f"memory of 1,000 symbols: {plain:.1f} MB, with `pattern` {remembering:.1f} MB")
 
 
 if __name__ == "__main__":
