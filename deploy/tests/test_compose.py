@@ -55,6 +55,16 @@ def test_every_container_is_limited_and_confined(compose: dict[str, Any]) -> Non
         assert service["logging"]["options"]["max-size"], name
 
 
+def test_our_services_take_two_processors_and_two_gigabytes_at_most(
+    compose: dict[str, Any], services: list[str]
+) -> None:
+    megabytes = {"m": 1, "g": 1024}
+    for name in services:
+        limits = compose["services"][name]["deploy"]["resources"]["limits"]
+        assert float(limits["cpus"]) <= 2, name
+        assert int(limits["memory"][:-1]) * megabytes[limits["memory"][-1]] <= 2048, name
+
+
 def test_our_services_write_nowhere_and_gain_no_capability(
     compose: dict[str, Any], services: list[str]
 ) -> None:

@@ -72,6 +72,19 @@ def test_image_runs_as_nobody_special(stages: list[str]) -> None:
     assert not re.search(r"^(RUN|ADD) .*(apt|curl|pip)", stages[-1], flags=re.MULTILINE)
 
 
+def test_image_is_slim_and_carries_neither_caches_nor_half_written_bytecode(
+    deploy: Path, stages: list[str]
+) -> None:
+    build, image = stages
+    assert "ARG PYTHON_IMAGE=python:3.11-slim-" in (deploy / "Dockerfile").read_text(encoding="utf-8")
+    assert build.startswith("FROM ${PYTHON_IMAGE} AS build\n")
+    assert image.startswith("FROM ${PYTHON_IMAGE}\n")
+    assert "PIP_NO_CACHE_DIR=1" in build
+    assert "UV_NO_CACHE=1" in build
+    assert build.count("--compile-bytecode") == 2
+    assert "PYTHONDONTWRITEBYTECODE=1" in image
+
+
 def test_image_gets_signals_and_tells_its_health(stages: list[str]) -> None:
     assert 'ENTRYPOINT ["/opt/heliograph/bin/service"]' in stages[-1]
     assert re.search(r"^HEALTHCHECK .*CMD \[.*/livez", stages[-1], flags=re.MULTILINE)
