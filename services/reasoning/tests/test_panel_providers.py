@@ -17,6 +17,8 @@ from heliograph.common.clock import SYSTEM_CLOCK
 from heliograph.common.config import Settings
 from heliograph.common.errors import InputError, UnavailableError
 from heliograph.common.spend.keys import Keys
+from heliograph.common.spend.spend import Spend
+from heliograph.reasoning.panel.records.metered import Metered, PaidData, meter
 from heliograph.reasoning.panel.records.providers import FinancialDatasets, Fmp
 from heliograph.reasoning.panel.service import PanelService
 from heliograph.reasoning.settings import ReasoningSettings
@@ -167,6 +169,42 @@ async def test_what_is_wrong_is_refused_by_name(site: Site, fmp: Fmp, fault: int
     site.faults = [fault] * 3
     with pytest.raises(InputError, match=named):
         await fmp.records("AAPL")
+
+
+async def test_paid_data_are_reserved_and_left_out_when_the_budget_is_used_up(site: Site, keys: Keys) -> None:
+    """Five requests a company: two companies fit into eleven cents, the third would be a fifteenth."""
+
+    async def alone() -> int:
+        return 1
+
+    spend = Spend(None, SYSTEM_CLOCK, alone)
+    limits = PaidData(call_price=0.01, daily_budget=0.11)
+    paid = Metered(meter("financial_datasets", limits), spend)
+    provider = FinancialDatasets(keys, root=site.root + "/fd", metered=paid)
+    assert (await provider.records("AAPL")).metrics
+    assert spend.spent(paid.meter) == 50_000_000
+    site.faults = [503, 429]  # costs nothing
+    assert (await provider.records("AAPL")).metrics
+    assert spend.spent(paid.meter) == 100_000_000
+    assert (await provider.records("AAPL")).newest is None
+    assert spend.spent(paid.meter) <= 110_000_000
+    await provider.close()
+    await spend.close()
+
+
+async def test_a_window_of_calls_holds_for_data_too(site: Site, keys: Keys) -> None:
+    async def alone() -> int:
+        return 1
+
+    spend = Spend(None, SYSTEM_CLOCK, alone)
+    paid = Metered(meter("fmp", PaidData(calls_per_minute=3)), spend)
+    provider = Fmp(keys, root=site.root + "/fmp", metered=paid)
+    assert (await provider.records("AAPL")).annual_items
+    asked = len(site.asked)
+    assert not (await provider.records("AAPL")).annual_items
+    assert len(site.asked) == asked
+    await provider.close()
+    await spend.close()
 
 
 async def test_a_refused_key_gives_way_to_the_second_and_is_shown_nowhere(

@@ -8,11 +8,15 @@ from heliograph.common.errors import InvariantError
 from heliograph.common.events import Enrich, Signal
 from heliograph.common.service import Context, ShardProcessor, Source
 from heliograph.common.spend import shared
+from heliograph.common.spend.live import counting
+from heliograph.common.spend.spend import Spend
 from heliograph.common.spend.usage import Usage
 from heliograph.reasoning.cache import ExplanationCache, connect
 from heliograph.reasoning.engine import Explainer
 from heliograph.reasoning.models.wanted import wanted
+from heliograph.reasoning.panel.records.metered import meter
 from heliograph.reasoning.panel.service import PanelService
+from heliograph.reasoning.panel.settings import paid
 from heliograph.reasoning.processor import REQUESTS, Published, ReasoningProcessor
 from heliograph.reasoning.settings import ReasoningSettings
 from heliograph.reasoning.spending import Spending
@@ -45,6 +49,7 @@ class ReasoningService:
         self._narration: Narration | None = None
         self._votes: Votes | None = None
         self._panel: PanelService | None = None
+        self._spend: Spend | None = None
 
     async def start(self, context: Context) -> None:
         """Find the cache; reasons are given without Redis too.
@@ -74,9 +79,14 @@ class ReasoningService:
             self._narration = Narration(settings, self._models, self._usage, context.clock)
             await self._start_votes(context, settings, self._models, self._usage)
         redis = connect(settings.redis_url)
-        self._panel = PanelService(settings, context.bus, context.clock, self._models, redis, self._usage)
+        live = counting(context.bus, context.name, settings.member_ttl_s)
+        self._spend = Spend(self._redis, context.clock, live)
+        self._panel = PanelService(
+            settings, context.bus, context.clock, self._models, redis, self._usage, self._spend
+        )
         await self._panel.start()
-        await Spending(self._usage, self._models).register(context.bus)
+        data = [meter(name, limits) for name, limits in paid(settings) if limits.call_price]
+        await Spending(self._usage, self._models, self._spend, data).register(context.bus)
 
     async def _start_votes(
         self, context: Context, settings: ReasoningSettings, models: "BuiltModels", usage: Usage
@@ -125,6 +135,8 @@ class ReasoningService:
         """Leave the panel, the models and Redis."""
         if self._panel is not None:
             await self._panel.stop()
+        if self._spend is not None:
+            await self._spend.close()
         if self._votes is not None:
             await self._votes.close()
         if self._narration is not None:

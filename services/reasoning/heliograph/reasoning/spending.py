@@ -1,6 +1,6 @@
 """What others may ask about money: `query.reasoning.spend`, today's use of each provider and its budget."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -8,6 +8,8 @@ import msgspec
 
 from heliograph.common.bus import Bus
 from heliograph.common.clock import NANOSECONDS
+from heliograph.common.spend.meter import Meter
+from heliograph.common.spend.spend import Spend
 from heliograph.common.spend.usage import Usage, Use, days_of_month
 from heliograph.reasoning.answering import GROUP, answering
 
@@ -106,11 +108,15 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Spending:
-    """The answers; `models` is None where there is no key."""
+    """The answers; `models` is None where there is no key, `data` are the meters of paid data in `spend`."""
 
-    def __init__(self, usage: Usage, models: "BuiltModels | None") -> None:
+    def __init__(
+        self, usage: Usage, models: "BuiltModels | None", spend: Spend, data: Sequence[Meter] = ()
+    ) -> None:
         self._usage = usage
         self._models = models
+        self._spend = spend
+        self._data = data
 
     async def register(self, bus: Bus) -> None:
         """Answer on the bus, one replica a request."""
@@ -139,21 +145,11 @@ class Spending:
         )
 
     async def _budgets(self, resets_ts: int) -> list[Budget]:
-        found = []
-        for calls in self._models.calls if self._models else ():
-            spent, held = await self._models.spend.standing(calls.meter) if self._models else (0, 0)
-            limit = calls.meter.daily_budget
-            found.append(
-                Budget(
-                    name=calls.provider.name,
-                    limit=dollars(limit),
-                    reserved=dollars(held),
-                    spent=dollars(spent),
-                    left=dollars(max(0, limit - spent - held)),
-                    resets_ts=resets_ts,
-                )
-            )
-        return found
+        kept = [(calls.meter, self._models.spend) for calls in self._models.calls] if self._models else []
+        return [
+            await _budget(meter, spend, resets_ts)
+            for meter, spend in (*kept, *((meter, self._spend) for meter in self._data))
+        ]
 
     def _providers(self, uses: list[Use]) -> list[ProviderUse]:
         configured = {calls.provider.name: calls for calls in self._models.calls} if self._models else {}
@@ -182,6 +178,18 @@ class Spending:
                 )
             )
         return found
+
+
+async def _budget(meter: Meter, spend: Spend, resets_ts: int) -> Budget:
+    spent, held = await spend.standing(meter)
+    return Budget(
+        name=meter.name,
+        limit=dollars(meter.daily_budget),
+        reserved=dollars(held),
+        spent=dollars(spent),
+        left=dollars(max(0, meter.daily_budget - spent - held)),
+        resets_ts=resets_ts,
+    )
 
 
 def total(uses: Iterable[Use], field: str) -> int:

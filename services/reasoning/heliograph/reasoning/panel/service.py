@@ -17,6 +17,7 @@ from heliograph.common.bus import Bus
 from heliograph.common.clock import Clock
 from heliograph.common.errors import InputError
 from heliograph.common.events import AgentProgress, Verdict
+from heliograph.common.spend.spend import Spend
 from heliograph.common.spend.usage import Usage
 from heliograph.reasoning.answering import GROUP, answering
 from heliograph.reasoning.models.port import Models
@@ -63,6 +64,7 @@ class PanelService:
         models: Models | None = None,
         redis: Redis | None = None,
         usage: Usage | None = None,
+        spend: Spend | None = None,
     ) -> None:
         self._settings = settings
         self._bus = bus
@@ -70,6 +72,7 @@ class PanelService:
         self._models = models
         self._redis = redis
         self._usage = usage
+        self._spend = spend
         self._turn = asyncio.Semaphore(settings.panel_runs)
         self._runs: set[asyncio.Task[None]] = set()
         self._making = asyncio.Lock()
@@ -171,6 +174,12 @@ class PanelService:
             if self._work is None:
                 work = await asyncio.to_thread(importlib.import_module, "heliograph.reasoning.panel.work")
                 self._work = work.PanelWork(
-                    self._settings, self._bus, self._clock, self._models, self._redis, self._usage
+                    self._settings,
+                    self._bus,
+                    self._clock,
+                    self._models,
+                    self._redis,
+                    self._usage,
+                    self._spend,
                 )
             return self._work

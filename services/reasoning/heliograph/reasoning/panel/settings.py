@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import AliasChoices, Field
 
 from heliograph.common.config import Settings
+from heliograph.reasoning.panel.records.metered import PaidData
 
 FINANCIAL_DATASETS = "https://api.financialdatasets.ai"
 FMP = "https://financialmodelingprep.com/stable"
@@ -27,6 +28,8 @@ class PanelSettings(Settings):
         description="Financial Datasets, asked where there is a FINANCIAL_DATASETS_API_KEY",
     )
     fmp_url: str = Field(FMP, description="Financial Modeling Prep, asked where there is an FMP_API_KEY")
+    financial_datasets: PaidData = Field(PaidData(), description="its price and limits, JSON")
+    fmp: PaidData = Field(PaidData(), description="price and limits of Financial Modeling Prep, JSON")
     keys_folder: str = Field("", description="folder of mounted secrets, one file a key, e.g. GLM_API_KEY")
     keys_secret: str = Field("", description="name of a secret in AWS Secrets Manager: JSON, key → value")
     panel_runs: int = Field(50, ge=1, le=1000, description="runs of the panel at once; more wait")
@@ -38,3 +41,8 @@ class PanelSettings(Settings):
         default=False, description="whether the portfolio manager asks a model too: one call longer"
     )
     panel_answers: int = Field(10_000, ge=1, description="answers of models kept in memory for reruns")
+
+
+def paid(settings: PanelSettings) -> tuple[tuple[str, PaidData], ...]:
+    """The providers of data that want money, as metrics and budgets call them."""
+    return ("financial_datasets", settings.financial_datasets), ("fmp", settings.fmp)

@@ -16,6 +16,7 @@ from heliograph.common.clock import NANOSECONDS, Clock
 from heliograph.common.events import Verdict, encode
 from heliograph.common.ids import derive_id
 from heliograph.common.spend.keys import Keys
+from heliograph.common.spend.spend import Spend
 from heliograph.common.spend.usage import Usage
 from heliograph.reasoning.models.port import Models
 from heliograph.reasoning.panel.agents import portfolio_manager
@@ -26,6 +27,7 @@ from heliograph.reasoning.panel.panel import MANAGERS, Panel, Step
 from heliograph.reasoning.panel.records.edgar import Edgar
 from heliograph.reasoning.panel.records.folder import Folder
 from heliograph.reasoning.panel.records.known import Source
+from heliograph.reasoning.panel.records.metered import Metered, meter
 from heliograph.reasoning.panel.records.providers import FinancialDatasets, Fmp
 from heliograph.reasoning.panel.records.sources import Combined, Remembered
 from heliograph.reasoning.panel.request import (
@@ -42,7 +44,7 @@ from heliograph.reasoning.panel.request import (
     votes,
 )
 from heliograph.reasoning.panel.runs import Run, Runs
-from heliograph.reasoning.panel.settings import PanelSettings
+from heliograph.reasoning.panel.settings import PanelSettings, paid
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -53,6 +55,7 @@ class PanelWork:
     Args:
         models: language models, or None for rules alone.
         redis: where answers are kept for all replicas, or None for this process's memory.
+        spend: keeps the budgets of paid data; None where nobody counts them.
     """
 
     def __init__(
@@ -63,13 +66,14 @@ class PanelWork:
         models: Models | None,
         redis: Redis | None,
         usage: Usage | None = None,
+        spend: Spend | None = None,
     ) -> None:
         self._settings = settings
         self._bus = bus
         self._clock = clock
         self._models = models
         self._usage = usage
-        self._online = _online(settings, clock)
+        self._online = _online(settings, clock, spend)
         offline: list[Source] = [Folder(Path(settings.panel_data))] if settings.panel_data else []
         # The providers before the folder, which may be older.
         self._source = Remembered(Combined([*self._online, *offline]), clock)
@@ -190,12 +194,17 @@ class PanelWork:
         ]
 
 
-def _online(settings: PanelSettings, clock: Clock) -> list[Edgar | FinancialDatasets | Fmp]:
+def _online(
+    settings: PanelSettings, clock: Clock, spend: Spend | None
+) -> list[Edgar | FinancialDatasets | Fmp]:
     """The providers of the settings; those that need a key give nothing without one."""
     folder = Path(settings.keys_folder) if settings.keys_folder else None
     keys = Keys(clock, os.environ, folder, settings.keys_secret)
+    datasets, fmp = (
+        None if spend is None else Metered(meter(name, limits), spend) for name, limits in paid(settings)
+    )
     found: list[Edgar | FinancialDatasets | Fmp] = [
-        FinancialDatasets(keys, root=settings.financial_datasets_url, clock=clock),
-        Fmp(keys, root=settings.fmp_url),
+        FinancialDatasets(keys, root=settings.financial_datasets_url, clock=clock, metered=datasets),
+        Fmp(keys, root=settings.fmp_url, metered=fmp),
     ]
     return [Edgar(settings.sec_user_agent, clock=clock), *found] if settings.sec_user_agent else found

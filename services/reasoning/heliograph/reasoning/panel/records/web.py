@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 
 import httpx
 import structlog
@@ -10,6 +11,7 @@ import tenacity
 from heliograph.common import metrics
 from heliograph.common.errors import InputError, UnavailableError
 from heliograph.common.spend.keys import Keys
+from heliograph.reasoning.panel.records.metered import Metered
 
 TIMEOUT_S = 20.0
 TRIES = 3
@@ -30,6 +32,7 @@ class Web:
         key: the name of the secret among `keys`, which goes into the header `header`: never into an address,
             which others log.
         name: of the provider, as metrics and alerts call it.
+        metered: gives leave for each request to a provider that is paid.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class Web:
         key: str = "",
         header: str = "",
         name: str = "",
+        metered: Metered | None = None,
     ) -> None:
         self._client = httpx.AsyncClient(
             headers=dict(headers or {}), timeout=TIMEOUT_S, follow_redirects=False
@@ -50,6 +54,7 @@ class Web:
         self._key = key
         self._header = header
         self._name = name
+        self._metered = metered
         self._turn = asyncio.Semaphore(AT_ONCE)
 
     async def close(self) -> None:
@@ -65,6 +70,7 @@ class Web:
 
         Raises:
             InputError: the provider refuses the question, or the key.
+            NoLeaveError: there is no money or no room for another request.
             UnavailableError: it does not answer, or asks for fewer requests.
         """
         retrying = tenacity.AsyncRetrying(
@@ -90,9 +96,15 @@ class Web:
 
     async def _once(self, path: str, query: dict[str, str], value: str | None) -> httpx.Response:
         headers = {} if value is None else {self._header: value}
+        asking = partial(self._client.get, self._root + path, params=query or None, headers=headers)
         try:
             async with self._turn:
-                return await self._client.get(self._root + path, params=query or None, headers=headers)
+                if self._metered is None:
+                    return await asking()
+                async with self._metered.leave() as bill:
+                    answer = await asking()
+                    bill.answered(answer.status_code)
+                    return answer
         except httpx.HTTPError as error:
             raise UnavailableError(f"{self._root}{path}: {type(error).__name__}") from None
 
