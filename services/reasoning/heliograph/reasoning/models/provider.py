@@ -29,7 +29,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             the provider read from its own cache of prompts.
         call_price: US dollars, the estimate of a whole call: the least that is reserved for one, and what a
             call counts whose bill will never be known.
-        priced: the month in which the prices of tokens were compared with published ones, e.g. `2026-04`; empty
+        priced: month in which the prices of tokens were compared with published ones, as `2026-04`; empty
             where they were not.
         daily_budget: US dollars a day (UTC), over all replicas.
         calls_per_minute: in any 60 seconds, over all replicas.
