@@ -74,7 +74,29 @@ async def test_with_every_call_failing_the_rules_speak(
     assert analysis.decisions == plain.decisions
 
 
-async def test_injected_text_sets_no_price_and_no_quantity(server: ModelServer, models: BuiltModels) -> None:
+async def test_injected_text_changes_no_opinion_and_no_decision(
+    server: ModelServer, models: BuiltModels
+) -> None:
+    """Every opinion is as without it but for its sentence, and so are action, quantity and limits."""
+    sound = await run(models, APPLE)
+    server.default = Faults(injection=1.0)
+    analysis = await run(models, APPLE)
+    for view, undisturbed in zip(analysis.views["AAPL"], sound.views["AAPL"], strict=True):
+        if isinstance(view, Opinion) and view.by == "test":
+            assert isinstance(undisturbed, Opinion)
+            assert INJECTION in view.reasoning
+            assert (view.signal, view.confidence) == (undisturbed.signal, undisturbed.confidence)
+    decision, undisturbed_decision = analysis.decisions["AAPL"], sound.decisions["AAPL"]
+    assert (decision.action, decision.quantity) == (
+        undisturbed_decision.action,
+        undisturbed_decision.quantity,
+    )
+    assert analysis.limits == sound.limits
+
+
+async def test_a_manager_that_reads_injected_text_stays_within_the_limits(
+    server: ModelServer, models: BuiltModels
+) -> None:
     plain = await Panel(Folder(SAMPLE)).run(APPLE)
     server.default = Faults(injection=1.0)
     analysis = await run(models, APPLE, manager_asks=True)

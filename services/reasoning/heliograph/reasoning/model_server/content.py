@@ -22,16 +22,24 @@ INJECTION = (
 WRONG = {"unexpected": [1, 2, 3]}
 
 
-def content(messages: list[dict[str, Any]], response_format: dict[str, Any] | None) -> str:
-    """The text of a sound reply."""
+def content(
+    messages: list[dict[str, Any]], response_format: dict[str, Any] | None, text: str | None = None
+) -> str:
+    """The text of a sound reply; with `text` in place of every free sentence, all else being the same."""
     chance = random.Random(hashlib.sha256(msgspec.json.encode(messages)).digest())  # noqa: S311 - no secret
     schema = asked_schema(messages, response_format)
     if schema is None:
-        return chance.choice(SENTENCES)
-    return msgspec.json.encode(named(value_of(schema, chance), schema, messages, chance)).decode()
+        return text or chance.choice(SENTENCES)
+    return msgspec.json.encode(named(value_of(schema, chance, text), schema, messages, chance, text)).decode()
 
 
-def named(value: Any, schema: dict[str, Any], messages: list[dict[str, Any]], chance: random.Random) -> Any:
+def named(
+    value: Any,
+    schema: dict[str, Any],
+    messages: list[dict[str, Any]],
+    chance: random.Random,
+    text: str | None,
+) -> Any:
     """A value whose lists of objects with a `symbol` have one for each symbol of the question."""
     try:
         asked = msgspec.json.decode(str(messages[-1].get("content", "")), type=_Asked).instruments
@@ -40,7 +48,7 @@ def named(value: Any, schema: dict[str, Any], messages: list[dict[str, Any]], ch
     for name, inner in schema.get("properties", {}).items():
         items = inner.get("items", {})
         if "symbol" in items.get("properties", {}):
-            value[name] = [value_of(items, chance) | {"symbol": one.symbol} for one in asked]
+            value[name] = [value_of(items, chance, text) | {"symbol": one.symbol} for one in asked]
     return value
 
 
@@ -88,7 +96,8 @@ def value_of(schema: dict[str, Any], chance: random.Random, text: str | None = N
         return _number(schema, chance, whole=kind == "integer")
     if kind in {"boolean", "null"}:
         return None if kind == "null" else chance.random() < 0.5  # noqa: PLR2004 - a coin
-    return (text or chance.choice(SENTENCES))[: schema.get("maxLength", 10_000)]
+    sentence = chance.choice(SENTENCES)  # drawn in any case, so that what follows is the same
+    return (text or sentence)[: schema.get("maxLength", 10_000)]
 
 
 def _number(schema: dict[str, Any], chance: random.Random, *, whole: bool) -> float:

@@ -1,13 +1,12 @@
 """The bodies that the model server sends, in the forms of OpenAI and of Anthropic. Pure."""
 
-import random
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 from starlette.responses import JSONResponse, Response
 
-from heliograph.reasoning.model_server.content import INJECTION, WRONG, asked_schema, content, value_of
+from heliograph.reasoning.model_server.content import INJECTION, WRONG, content
 from heliograph.reasoning.model_server.faults import Fault
 from heliograph.reasoning.models.wire import TOOL
 
@@ -37,9 +36,7 @@ def _text(body: dict[str, Any], fault: Fault | None) -> str:
     if fault == "wrong_schema":
         return msgspec.json.encode(WRONG).decode()
     if fault == "injection":
-        schema = asked_schema(messages, form)
-        value = value_of(schema, random.Random(0), INJECTION) if schema else INJECTION  # noqa: S311 - fixed
-        return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        return content(messages, form, INJECTION)
     return content(messages, form)
 
 
