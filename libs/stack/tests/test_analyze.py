@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,11 +50,30 @@ def test_a_person_sees_each_agent_end(capsys: pytest.CaptureFixture[str], tmp_pa
         ({"from_": "2019-01-01", "to": "2018-01-01"}, "from"),
         ({"agents": "nobody"}, "nobody"),
         ({"to": "2999-01-01"}, "2999"),
+        ({"portfolio": Path("nowhere.json")}, "portfolio: .*nowhere.json.*, expected JSON such as"),
     ],
 )
-def test_what_is_wrong_is_named(arguments: dict[str, str], told: str, tmp_path: Path) -> None:
+def test_what_is_wrong_is_named(arguments: dict[str, Any], told: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=told):
-        analyze("SNOW", data=SAMPLE, state=tmp_path, **arguments)  # type: ignore[arg-type]
+        analyze("SNOW", data=SAMPLE, state=tmp_path, **arguments)
+
+
+def test_an_unknown_ticker_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="tickers: 'NOPE', expected"):
+        analyze("SNOW", "NOPE", data=SAMPLE, state=tmp_path)
+
+
+def test_what_is_held_limits_what_may_be_done(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    held = tmp_path / "held.json"
+    held.write_text('{"cash": 0, "positions": {"AAPL": {"long": 7}}}')
+    day = "2018-02-07"
+    assert (
+        analyze("AAPL", agents="technicals", to=day, portfolio=held, json=True, data=SAMPLE, state=tmp_path)
+        == 0
+    )
+    [verdict] = json.loads(capsys.readouterr().out)["verdicts"]
+    # Without the shares it goes short; with them, and no cash for a margin, it sells what there is.
+    assert (verdict["action"], verdict["quantity"]) == ("sell", 7)
 
 
 async def test_a_running_stack_does_it(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:

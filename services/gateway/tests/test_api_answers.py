@@ -73,6 +73,9 @@ async def test_runs_and_spending(client: httpx.AsyncClient, asked: Asked) -> Non
     assert begun.status_code == 202
     assert begun.json()["stream"] == f"/api/runs/{RUN}"
     assert asked[-1][1] == {"tickers": ["BRK.B"], "from": "2025-01-01", "run": "x1"}
+    held = {"cash": 5.0, "margin_requirement": 0.5, "positions": {"BRK.B": {"long": 3, "short": 0}}}
+    await client.post("/api/run", json={"tickers": ["BRK.B"], "portfolio": held})
+    assert asked[-1][1]["portfolio"] == held
     refused = await client.post("/api/run", json={"tickers": ["NONE"]})
     assert (refused.status_code, refused.json()["error"]) == (
         400,

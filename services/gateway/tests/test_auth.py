@@ -209,6 +209,8 @@ async def test_a_body_has_a_limit_and_a_form(client: httpx.AsyncClient, caller: 
         ({"tickers": ["A"], "model": "x"}, "unknown field model"),
         ({"tickers": ["\u0000"]}, "symbol: "),
         ({"tickers": ["A"], "run": "a b"}, "run: "),
+        ({"tickers": ["A"], "portfolio": {"cash": -1}}, "portfolio.cash: "),
+        ({"tickers": ["A"], "portfolio": {"positions": {"\u0000": {}}}}, "symbol: "),
         ([], "expected object"),
     ):
         answer = await client.post("/api/run", json=body)

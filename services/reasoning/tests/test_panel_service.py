@@ -252,6 +252,7 @@ async def test_replicas_share_the_requests(serve: Any, bus: Bus) -> None:
         ({"tickers": ["SNOW"], "to": "2999-01-01"}, "to: 2999-01-01"),
         ({"tickers": ["SNOW"], "run": "a.b"}, "letters and digits"),
         ({"tickers": ["SNOW"], "unknown": 1}, "unknown"),
+        ({"tickers": ["NOPE"]}, "tickers: 'NOPE'"),
         ({"tickers": ["SNOW"], "portfolio": {"cash": -1}}, "cash"),
         ({}, "tickers"),
     ],
@@ -315,16 +316,30 @@ class Newest:
         return Records(news=(News(published=day, title="x"),))
 
 
+class Withheld:
+    """A source that may not be asked now."""
+
+    async def records(self, _: str) -> Records:
+        return Records(withheld=True)
+
+
 async def test_the_day_is_the_newest_that_the_data_know() -> None:
     source = Newest({"A": date(2024, 1, 5), "B": date(2024, 2, 5)})
-    request = Request(tickers=("A", "B", "C"))
+    request = Request(tickers=("A", "B"))
     task = await task_of(request, source, date(2026, 1, 1))
     assert (task.start, task.asof) == (date(2023, 2, 5), date(2024, 2, 5))
     assert (await task_of(request, source, date(2024, 1, 20))).asof == date(2024, 1, 20)
-    assert (await task_of(Request(tickers=("C",)), source, date(2026, 1, 1))).asof == date(2026, 1, 1)
+    assert (await task_of(request, Withheld(), date(2026, 1, 1))).asof == date(2026, 1, 1)
     given = decode(b'{"tickers": ["A"], "from": "2024-01-01", "to": "2024-01-03"}')
     task = await task_of(given, source, date(2026, 1, 1))
     assert (task.start, task.asof) == (date(2024, 1, 1), date(2024, 1, 3))
+
+
+@pytest.mark.parametrize("asof", [None, date(2024, 1, 3)])
+async def test_a_ticker_of_which_nothing_is_known_is_refused(asof: date | None) -> None:
+    source = Newest({"A": date(2024, 1, 5)})
+    with pytest.raises(InputError, match=r"^tickers: 'C', 'D', expected those of which there are bars"):
+        await task_of(Request(tickers=("C", "A", "D"), asof=asof), source, date(2026, 1, 1))
 
 
 async def test_a_run_is_begun_at_once_and_followed(serve: Any, bus: Bus, eventually: Eventually) -> None:
@@ -357,7 +372,11 @@ async def test_a_wrong_run_is_refused_and_a_failed_one_says_why(
     bus: Bus, serve: Any, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await serve()
-    for body, told in (({"tickers": []}, "tickers"), ({"tickers": ["A"], "agents": ["nobody"]}, "nobody")):
+    for body, told in (
+        ({"tickers": []}, "tickers"),
+        ({"tickers": ["A"], "agents": ["nobody"]}, "nobody"),
+        ({"tickers": ["SNOW", "NOPE"]}, "tickers: 'NOPE', expected"),
+    ):
         with pytest.raises(InputError, match=told):
             await bus.request("query.reasoning.start", body)
     assert (await bus.request("query.reasoning.runs", {}))["runs"] == []

@@ -9,6 +9,7 @@ from heliograph.common.events import AgentProgress, Verdict
 
 Scope = Literal["read", "run", "admin"]
 MAX_TICKERS = 20
+MAX_POSITIONS = 200
 
 
 class Me(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,16 +92,36 @@ class Spend(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Shares = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 Name = Annotated[str, msgspec.Meta(pattern="^[0-9A-Za-z]{1,40}$")]
 
 
+class Position(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Shares of one ticker held long and sold short."""
+
+    long: Shares = 0
+    short: Shares = 0
+
+
+class Portfolio(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Cash in US dollars, the share of a short sale that must be there in cash, positions by ticker."""
+
+    cash: Annotated[float, msgspec.Meta(ge=0, le=1e12)] = 100_000.0
+    margin_requirement: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.5
+    positions: Annotated[dict[Text, Position], msgspec.Meta(max_length=MAX_POSITIONS)] = {}
+
+
 class RunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the panel is asked: companies by ticker, from which day on, as of which day, by which analysts."""
+    """What the panel is asked: companies by ticker, from which day on, as of which day, by which analysts.
+
+    `portfolio` is what is held: the risk manager and the portfolio manager heed it.
+    """
 
     tickers: Annotated[list[Text], msgspec.Meta(min_length=1, max_length=MAX_TICKERS)]
     start: date | None = msgspec.field(default=None, name="from")
     asof: date | None = msgspec.field(default=None, name="to")
     agents: Annotated[list[Text], msgspec.Meta(max_length=32)] = []
+    portfolio: Portfolio | None = None
     run: Name | None = None
 
 

@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
+import msgspec
 from litestar import Controller, Request, get, post
 from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
@@ -79,6 +80,7 @@ class OperationsApi(Controller):
             "from": data.start and data.start.isoformat(),
             "to": data.asof and data.asof.isoformat(),
             "agents": list(data.agents) or None,
+            "portfolio": _portfolio(data),
             "run": data.run,
         }
         run = await owners.ask("query.reasoning.start", asked, Run, LIFE_S)
@@ -120,3 +122,13 @@ class OperationsApi(Controller):
     ) -> Checkup:
         """The checks up to a level; answers 200 whatever they find, see /healthz for a probe."""
         return await checkup(bus, overview, owners, level)
+
+
+def _portfolio(asked: RunRequest) -> dict[str, Any] | None:
+    """What is held, as the owner takes it."""
+    if asked.portfolio is None:
+        return None
+    held: dict[str, Any] = msgspec.to_builtins(asked.portfolio)
+    return held | {
+        "positions": {check_symbol(ticker): held["positions"][ticker] for ticker in held["positions"]}
+    }

@@ -29,6 +29,7 @@ SUBJECT = "analyze"
 WITHIN_S = 120.0
 LAST_STEPS_S = 2.0
 INTERRUPTED = 130
+HELD = '{"cash": 5000, "positions": {"AAPL": {"long": 10}}}'
 COLOURS = {"bullish": "green", "bearish": "red", "neutral": "yellow", "abstain": "dim"}
 MARKS = {"done": "[green]✓[/]", "abstained": "[dim]–[/]", "started": "[dim]…[/]"}
 
@@ -62,6 +63,12 @@ def analyze(
     agents: Annotated[
         str | None, Parameter(help="Analysts, e.g. ben_graham,technicals. Default: all.")
     ] = None,
+    portfolio: Annotated[
+        Path | None,
+        Parameter(
+            help="JSON file of what is held: cash, margin_requirement, positions. Default: 100,000 in cash."
+        ),
+    ] = None,
     data: Annotated[
         Path | None,
         Parameter(help="Folder of bars and `fundamentals`. Default: the running stack's, or the sample."),
@@ -81,6 +88,8 @@ def analyze(
     body |= {name: _day(name, text) for name, text in (("from", from_), ("to", to)) if text is not None}
     if agents is not None:
         body["agents"] = [name.strip() for name in agents.split(",") if name.strip()]
+    if portfolio is not None:
+        body["portfolio"] = _held(portfolio)
     console = Console(stderr=json)
     found: list[Answer] = []
 
@@ -111,6 +120,13 @@ def _day(name: str, text: str) -> str:
         return date.fromisoformat(text).isoformat()
     except ValueError:
         raise InputError(f"{name}: {text!r}, expected a day such as 2025-05-30") from None
+
+
+def _held(file: Path) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
+    except (OSError, msgspec.DecodeError) as error:
+        raise InputError(f"portfolio: {error} in {file}, expected JSON such as {HELD}") from None
 
 
 async def _ask(state: State, body: dict[str, Any], tell: Tell) -> Answer:

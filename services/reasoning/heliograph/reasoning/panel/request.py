@@ -95,19 +95,33 @@ def checked(request: Request, today: date) -> tuple[str, ...]:
     )
 
 
+async def newest_of(request: Request, source: Source) -> date | None:
+    """The newest day that the source knows of any of the tickers; None while it may not be asked.
+
+    Raises:
+        InputError: it has nothing of a ticker, of any day, or a record cannot be read.
+        UnavailableError: it does not answer.
+    """
+    found = await asyncio.gather(*(source.records(ticker) for ticker in request.tickers))
+    known = dict(zip(request.tickers, found, strict=True))
+    unknown = [repr(t) for t, records in known.items() if records.newest is None and not records.withheld]
+    if unknown:
+        raise InputError(
+            f"tickers: {', '.join(unknown)}, expected those of which there are bars, filings or news"
+        )
+    return max((records.newest for records in found if records.newest is not None), default=None)
+
+
 async def task_of(request: Request, source: Source, today: date) -> Task:
     """The task that a request means on a day.
 
     Raises:
-        InputError: the request is wrong, or a record cannot be read.
+        InputError: the request is wrong, nothing is known of a ticker, or a record cannot be read.
         UnavailableError: the source does not answer.
     """
     checked(request, today)
-    asof = request.asof
-    if asof is None:
-        found = await asyncio.gather(*(source.records(ticker) for ticker in request.tickers))
-        newest = [records.newest for records in found if records.newest is not None]
-        asof = min(max(newest, default=today), today)
+    newest = await newest_of(request, source)
+    asof = min(newest or today, today) if request.asof is None else request.asof
     return Task(
         tickers=request.tickers,
         start=asof - LOOK_BACK if request.start is None else request.start,

@@ -1,6 +1,7 @@
 """What one request to the panel takes: the sources, the models, the run, and what is published of it."""
 
 import asyncio
+import contextlib
 import os
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from redis.asyncio import Redis
 from heliograph.common import metrics, subjects, telemetry
 from heliograph.common.bus import Bus, Message
 from heliograph.common.clock import NANOSECONDS, Clock
+from heliograph.common.errors import UnavailableError
 from heliograph.common.events import Verdict, encode
 from heliograph.common.ids import derive_id
 from heliograph.common.spend.keys import Keys
@@ -37,6 +39,7 @@ from heliograph.reasoning.panel.request import (
     day_of,
     decode,
     event_time,
+    newest_of,
     progress_event,
     reply,
     task_of,
@@ -45,6 +48,9 @@ from heliograph.reasoning.panel.request import (
 )
 from heliograph.reasoning.panel.runs import Run, Runs
 from heliograph.reasoning.panel.settings import PanelSettings, paid
+
+KNOWN_WITHIN_S = 5.0
+"""Whoever begins a run waits so long to be told that a ticker is unknown."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -94,10 +100,13 @@ class PanelWork:
         """A request that can be run, with its run, which has begun.
 
         Raises:
-            InputError: the request is wrong.
+            InputError: the request is wrong, or its records are, or there are none; where the sources take
+                longer to say so, or are away, the run says it.
         """
         request, now = decode(body), self._clock.now_ns()
         agents = checked(request, day_of(now))
+        with contextlib.suppress(TimeoutError, UnavailableError):
+            await asyncio.wait_for(newest_of(request, self._source), KNOWN_WITHIN_S)
         begun = Run(
             run=request.run or derive_id("run", body.decode(), now),
             tickers=request.tickers,

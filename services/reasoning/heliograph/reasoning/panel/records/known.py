@@ -33,6 +33,7 @@ class Records(msgspec.Struct, frozen=True, kw_only=True):
         facts: as filed with the SEC.
         metrics: as a provider computed them, newest first, used where there are no statements.
         annual_items: statements of fiscal years from a provider, newest first, used where there are no facts.
+        withheld: a source may not be asked now, for want of money or calls: it may have more.
     """
 
     facts: Facts = msgspec.field(default_factory=dict)
@@ -41,6 +42,7 @@ class Records(msgspec.Struct, frozen=True, kw_only=True):
     prices: Prices | None = None
     trades: tuple[InsiderTrade, ...] = ()
     news: tuple[News, ...] = ()
+    withheld: bool = False
 
     @property
     def newest(self) -> date | None:

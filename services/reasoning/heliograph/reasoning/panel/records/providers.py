@@ -73,7 +73,7 @@ class FinancialDatasets:
             self._web.get("/prices/", ticker=ticker, interval="day", interval_multiplier="1", **span),
         )
         if found is None:
-            return Records()
+            return Records(withheld=True)
         ttm, annual, trades, news, prices = found
         metrics = [
             *(_read(financial_datasets.metrics, ttm, f"{ticker}: ttm metrics") or ()),
@@ -113,7 +113,7 @@ class Fmp:
             )
         )
         if bodies is None:
-            return Records()
+            return Records(withheld=True)
         named = [
             (body, f"{ticker}: {kind}")
             for kind, body in zip(STATEMENTS, bodies, strict=True)
