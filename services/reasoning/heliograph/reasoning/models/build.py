@@ -13,6 +13,7 @@ from heliograph.common.spend.spend import Live, Spend
 from heliograph.common.spend.usage import Usage
 from heliograph.reasoning.models.calls import ProviderCalls
 from heliograph.reasoning.models.client import HttpClient
+from heliograph.reasoning.models.loop_lag import LoopLag
 from heliograph.reasoning.models.ordered import OrderedModels
 from heliograph.reasoning.models.port import Answer, Prompt, Refusal
 from heliograph.reasoning.models.provider import NANODOLLARS, providers
@@ -102,7 +103,8 @@ def build(
     folder = Path(settings.keys_folder) if settings.keys_folder else None
     keys = Keys(clock, environment, folder, settings.keys_secret)
     counts = usage or Usage(None, clock)
-    calls = {p.name: ProviderCalls(p, client, spend, counts, keys, clock) for p in found}
+    lag = LoopLag(clock)
+    calls = {p.name: ProviderCalls(p, client, spend, counts, keys, clock, lag) for p in found}
 
     def ordered(names: list[str]) -> OrderedModels:
         chosen = [calls[name] for name in names]

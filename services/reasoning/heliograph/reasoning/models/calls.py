@@ -16,6 +16,7 @@ from heliograph.reasoning.models import wire
 from heliograph.reasoning.models.client import Client
 from heliograph.reasoning.models.failure import MAYBE_BILLED, CallFailedError
 from heliograph.reasoning.models.latency import Latency
+from heliograph.reasoning.models.loop_lag import LoopLag
 from heliograph.reasoning.models.port import Answer, Prompt, Refusal
 from heliograph.reasoning.models.provider import Provider
 
@@ -28,6 +29,8 @@ SLOW = 0.5
 LARGEST_REQUEST = 65_536
 LARGEST_REPLY = 4_096
 """Bytes of a request and tokens of a reply at most: they bound what one call can cost."""
+STARVED = 0.5
+"""Share of a call in which this process itself did not run: what it missed is no fault of the provider."""
 _PAUSE = tenacity.wait_random_exponential(multiplier=0.25, max=2.0)
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -52,6 +55,7 @@ class ProviderCalls:
         usage: Usage,
         keys: Keys,
         clock: Clock,
+        lag: LoopLag,
     ) -> None:
         self.provider = provider
         self.latency = Latency()
@@ -67,6 +71,7 @@ class ProviderCalls:
         self._usage = usage
         self._keys = keys
         self._clock = clock
+        self._lag = lag
 
     async def ask(self, prompt: Prompt, deadline: float) -> Answer | Refusal:
         """An answer by the deadline (monotonic seconds), or why there is none."""
@@ -105,35 +110,37 @@ class ProviderCalls:
                 raise RefusedError(self._refusal("breaker", "left alone after its failures"))
             grant = await self._leave(self.provider.most(size, prompt.max_tokens), deadline)
             began = self._clock.monotonic()
-            try:
-                reply = await self._call(prompt, key, max(0.05, deadline - began - MARGIN_S))
-            except CallFailedError as error:
-                await self._failed(prompt, grant, error)
-                if error.kind != "key":
+            with self._lag.watch() as late:
+                try:
+                    reply = await self._call(prompt, key, max(0.05, deadline - began - MARGIN_S))
+                except CallFailedError as error:
+                    seconds = self._clock.monotonic() - began
+                    await self._failed(prompt, grant, error, starved=late() > STARVED * seconds)
+                    if error.kind != "key":
+                        raise
+                    await self._refused(key)
+                except BaseException:
+                    # Given up, since another one was quicker. The provider may bill it all the same.
+                    self._gave_up(self._clock.monotonic() - began, late())
+                    self._count(prompt, "cancelled", grant.estimate)
+                    await asyncio.shield(self._spend.settle(grant, grant.estimate))
                     raise
-                await self._refused(key)
-            except BaseException:
-                # Given up, since another one was quicker. The provider may bill it all the same.
-                self._gave_up(self._clock.monotonic() - began)
-                self._count(prompt, "cancelled", grant.estimate)
-                await asyncio.shield(self._spend.settle(grant, grant.estimate))
-                raise
-            else:
-                return await self._succeeded(prompt, grant, reply, self._clock.monotonic() - began)
+                else:
+                    return await self._succeeded(prompt, grant, reply, self._clock.monotonic() - began)
 
     async def _call(self, prompt: Prompt, key: str, seconds: float) -> wire.Reply:
         try:
             async with asyncio.timeout(seconds):
                 return await self._client.call(self.provider, prompt, key, seconds)
         except TimeoutError:
-            raise CallFailedError("timeout", "no whole reply in time") from None
+            raise CallFailedError("timeout", "no whole reply in time", timed_out=True) from None
 
-    def _gave_up(self, seconds: float) -> None:
+    def _gave_up(self, seconds: float, late: float) -> None:
         """A call was cancelled: a failure where it was hedged because it was slow, not just begun late.
 
         By the meaning of a p95 that is rare, unless the provider hangs: then the breaker spares the hedges.
         """
-        if seconds >= SLOW * self.latency.p95():
+        if seconds >= SLOW * self.latency.p95() and late <= STARVED * seconds:
             self.breaker.failed(self._clock.monotonic())
         else:
             self.breaker.left()
@@ -162,8 +169,8 @@ class ProviderCalls:
             raise RefusedError(self._refusal(found.reason, found.detail))
         return found
 
-    async def _failed(self, prompt: Prompt, grant: Grant, error: CallFailedError) -> None:
-        if error.kind == "key":
+    async def _failed(self, prompt: Prompt, grant: Grant, error: CallFailedError, *, starved: bool) -> None:
+        if error.kind == "key" or (error.timed_out and starved):
             self.breaker.left()
         else:
             self.breaker.failed(self._clock.monotonic())

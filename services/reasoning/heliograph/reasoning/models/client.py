@@ -70,9 +70,9 @@ class HttpClient:
             ) as response:
                 body = await _read(response)
         except httpx.ConnectTimeout:
-            raise CallFailedError("connection", "no connection in time", cost=0) from None
+            raise CallFailedError("connection", "no connection in time", cost=0, timed_out=True) from None
         except httpx.TimeoutException:
-            raise CallFailedError("timeout", "no reply in time") from None
+            raise CallFailedError("timeout", "no reply in time", timed_out=True) from None
         except (httpx.ConnectError, httpx.UnsupportedProtocol) as error:
             raise CallFailedError("connection", f"no connection: {type(error).__name__}", cost=0) from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:

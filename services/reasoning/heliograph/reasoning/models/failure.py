@@ -24,12 +24,20 @@ class CallFailedError(Exception):
     Attributes:
         retry_after: seconds that the provider asks to wait, where it says so.
         cost: nanodollars, where the bill is known although the reply is of no use; else None.
+        timed_out: it was not refused: time went by.
     """
 
     def __init__(
-        self, kind: Kind, detail: str, *, retry_after: float | None = None, cost: int | None = None
+        self,
+        kind: Kind,
+        detail: str,
+        *,
+        retry_after: float | None = None,
+        cost: int | None = None,
+        timed_out: bool = False,
     ) -> None:
         super().__init__(f"{kind}: {detail}")
+        self.timed_out = timed_out
         self.kind: Kind = kind
         self.detail = detail
         self.retry_after = retry_after
