@@ -1,5 +1,6 @@
 """The Dockerfile and the cut of the lock that it installs from."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -76,13 +77,27 @@ def test_image_is_slim_and_carries_neither_caches_nor_half_written_bytecode(
     deploy: Path, stages: list[str]
 ) -> None:
     build, image = stages
-    assert "ARG PYTHON_IMAGE=python:3.11-slim-" in (deploy / "Dockerfile").read_text(encoding="utf-8")
+    assert "ARG PYTHON_IMAGE=python:3.12-slim-" in (deploy / "Dockerfile").read_text(encoding="utf-8")
     assert build.startswith("FROM ${PYTHON_IMAGE} AS build\n")
     assert image.startswith("FROM ${PYTHON_IMAGE}\n")
     assert "PIP_NO_CACHE_DIR=1" in build
     assert "UV_NO_CACHE=1" in build
-    assert build.count("--compile-bytecode") == 2
     assert "PYTHONDONTWRITEBYTECODE=1" in image
+    # Else each start would compile everything anew, and nowhere to keep it.
+    level = re.findall(r"PYTHONOPTIMIZE=(\d)", image)
+    assert re.findall(r"-m compileall -q -o (\d) ", build) == level == ["1"]
+
+
+def test_no_assertion_of_ours_is_lost_in_the_image(deploy: Path) -> None:
+    """The images leave assertions out; what must hold there raises."""
+    sources = [
+        p for part in ("libs", "services") for p in (deploy.parent / part).glob("*/heliograph/**/*.py")
+    ]
+    assert len(sources) > 300
+    found = [
+        p for p in sources if any(isinstance(n, ast.Assert) for n in ast.walk(ast.parse(p.read_bytes())))
+    ]
+    assert found == []
 
 
 def test_image_gets_signals_and_tells_its_health(stages: list[str]) -> None:
