@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from benchmarks.figures import Figure, quantile, show
 
-from heliograph.archiver import counting, dashboard, queries
+from heliograph.archiver import counting, dashboard, ended, queries
 from heliograph.archiver.archive.archive import Archive
 from heliograph.archiver.archive.folder_store import FolderStore
 from heliograph.archiver.clickhouse import ClickHouse
@@ -42,6 +42,8 @@ QUESTION_ROUNDS = 5
 STEP = 500_000
 START_NS = 1_600_000_020 * 10**9
 MINUTE_NS = 60 * 10**9
+HOLD_NS = 4 * 86_400 * 10**9
+"""A signal ends within so long."""
 SAMPLE = Path(__file__).parent.parent / "data" / "sample"
 COMMAND = "python -m benchmarks.clickhouse"
 
@@ -159,7 +161,10 @@ async def archive(db: ClickHouse, folder: Path) -> list[Figure]:
 
 
 async def grow(db: ClickHouse, start: int, end: int) -> None:
-    """Minute bars numbers `start` to `end` of a thousand symbols, and the signals of one bar in a hundred."""
+    """Minute bars numbers `start` to `end` of a thousand symbols, and the signals of one bar in a hundred.
+
+    Each signal ends within four days, and has cost a tenth of a cent to a full one.
+    """
     numbers = f"SELECT number AS n, 100 + (n * 7919) % 1000 / 50 AS p FROM numbers({start}, {end - start})"
     common = "concat('S', leftPad(toString(n % 1000), 4, '0')) AS symbol, "
     time = f"fromUnixTimestamp64Nano(toInt64({START_NS} + intDiv(n, 1000) * {MINUTE_NS}), 'UTC') AS ts, "
@@ -175,14 +180,17 @@ async def grow(db: ClickHouse, start: int, end: int) -> None:
         "[('trend', 1, 0.8, 0.6, 0), ('technical', if(n % 2 = 0, 1, -1), 0.5, 0.4, 0)], 'bench@1' "
         f"FROM {signals}"
     )
+    held = f"toIntervalNanosecond(cityHash64(n) % {HOLD_NS})"
     await db.rows(
-        "INSERT INTO outcomes (symbol, ts, id, signal, opened, action, result, pnl_net, r_multiple) "
-        f"SELECT {common} {time} {identity} id, ts, if(n % 3 = 0, 'SELL', 'BUY'), "
+        "INSERT INTO outcomes (symbol, opened, ts, id, signal, action, result, pnl_net, r_multiple) "
+        f"SELECT {common} {time.replace('AS ts', 'AS opened')} opened + {held} AS ts, {identity} id, "
+        "if(n % 3 = 0, 'SELL', 'BUY'), "
         f"if(n % 5 < 2, 'win', 'loss'), n % 7 - 3, 1 FROM {signals}"
     )
     await db.rows(
         "INSERT INTO reasons (symbol, ts, id, signal, provider, model, cost, tokens_in, tokens_out) "
-        f"SELECT {common} {time} {identity} id, 'bench', 'm', 0.001, 500, 60 FROM {signals}"
+        f"SELECT {common} {time} {identity} id, 'bench', 'm', 0.001 + cityHash64(n) % 900 / 1e5, 500, 60 "
+        f"FROM {signals}"
     )
 
 
@@ -190,16 +198,21 @@ async def questions(db: ClickHouse) -> list[Figure]:
     """What a dashboard asks at some sizes; the median of some rounds."""
     for table in ("bars", "signals", "outcomes", "reasons", *(view.name for view in VIEWS)):
         await db.rows(f"TRUNCATE TABLE {table}")
+    ended.forget(db)
     figures, start = [], 0
     for size in [int(size) for size in sys.argv[1:]] or QUESTION_BARS:
         for step in range(start, size, STEP):
             await grow(db, step, min(step + STEP, size))
         start = size
+        started = time.perf_counter()
+        await ended.over(db, dashboard.DAYS_DEFAULT)
+        summed = time.perf_counter() - started
         took = {
             name: await median(partial(dashboard.ask, db, name, Request({}))) for name in dashboard.QUESTIONS
         }
         took["bars of a symbol"] = await median(partial(queries.bars, db, Request({"symbol": "S0042"})))
         took["counts"] = await median(partial(counting.counts, db))
+        took["reliability after an outcome"] = await after_an_outcome(db, size)
         slowest = max(took, key=lambda name: took[name])
         [(signals,)] = await db.rows("SELECT count() FROM signals")
         figures.append(
@@ -210,7 +223,29 @@ async def questions(db: ClickHouse) -> list[Figure]:
                 goal="≤ 50 ms",
             )
         )
+        figures.append(Figure(name="sums of their thirty days made anew", value=f"{summed * 1e3:.0f} ms"))
     return figures
+
+
+async def after_an_outcome(db: ClickHouse, size: int) -> float:
+    """Seconds of a question whose newest day just got another outcome of a signal of four days before."""
+    seconds = []
+    for turn in range(QUESTION_ROUNDS):
+        number = derive_id("late", size, turn)
+        opened = f"(SELECT max(ts) FROM outcomes) - toIntervalNanosecond({HOLD_NS})"
+        await db.rows(
+            "INSERT INTO signals (symbol, ts, id, action, confidence, votes) "
+            f"SELECT 'S0000', {opened}, '{number}', 'BUY', 80, [('trend', 1, 0.8, 0.6, 0)]"
+        )
+        await db.rows(
+            "INSERT INTO outcomes (symbol, opened, ts, id, signal, action, result) "
+            f"SELECT 'S0000', {opened} AS opened, opened + toIntervalNanosecond({HOLD_NS}), "
+            f"'{number}', '{number}', 'BUY', 'win'"
+        )
+        started = time.perf_counter()
+        assert await dashboard.ask(db, "reliability", Request({}))
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds)
 
 
 async def median(ask: Callable[[], Awaitable[object]]) -> float:

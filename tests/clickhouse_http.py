@@ -3,8 +3,9 @@
 No package carries a ClickHouse server, but the embedded engine is ClickHouse. With this in front of it, what
 goes over the wire to a server can be tested: the client's HTTP path, accounts and databases, parameters and
 settings by request, inserts in any format, errors with their codes, and a server that is gone for a while.
-Each request has a session of its own, as on a server. What is not a server here: replication, clusters,
-rights, compressed answers, and what a server's own configuration changes.
+Each request has a session of its own, as on a server, and there is a storage policy `tiered` with a volume
+`cold`. What is not a server here: replication, clusters, rights, compressed answers, and what else a server's
+own configuration changes.
 
     python tests/clickhouse_http.py FOLDER PORT USER PASSWORD
 """
@@ -17,7 +18,9 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
+from xml.sax.saxutils import escape
 
 import chdb
 from werkzeug import Request, Response
@@ -37,6 +40,15 @@ NAMED_FORMAT = re.compile(rb"\bFORMAT\s+(\w+)[\s;]*\Z", re.IGNORECASE)
 CODE = re.compile(r"Code: (\d+)")
 STATUS = {516: 403, 60: 404, 81: 404, 47: 404, 62: 400, 115: 404}
 """By error code: authentication, unknown table, database, identifier, syntax, unknown setting; others 500."""
+CONFIGURATION = """
+<clickhouse><storage_configuration>
+    <disks><cold><type>local</type><path>{cold}/</path></cold></disks>
+    <policies><tiered><volumes>
+        <default><disk>default</disk></default>
+        <cold><disk>cold</disk></cold>
+    </volumes></tiered></policies>
+</storage_configuration></clickhouse>
+"""
 ACCESS_DENIED = "Code: 516. DB::Exception: {}: Authentication failed. (AUTHENTICATION_FAILED)"
 DECODE: dict[str, Callable[[bytes], bytes]] = {
     "identity": bytes,
@@ -67,7 +79,11 @@ class Engine:
     """The embedded engine; every request gets a handle, and so a session, of its own."""
 
     def __init__(self, folder: str) -> None:
-        self._address = f"{folder}?mark_cache_size=16777216&primary_index_cache_size=16777216"
+        file = Path(folder) / "configuration.xml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(CONFIGURATION.format(cold=escape(f"{folder}/cold")))
+        caches = "mark_cache_size=16777216&primary_index_cache_size=16777216"
+        self._address = f"{folder}/data?config-file={file}&{caches}"
         self._open = chdb.connect(self._address)
         self.version = self._open.query("SELECT version()", FORMAT).bytes().decode().strip()
 

@@ -125,8 +125,8 @@ async def test_spend_by_day_and_by_signal(loaded: ClickHouse, made: Made, events
     assert len(days) == len({r.ts // events.day_ns for r in paid.values()})
     assert sum(row["tokens_in"] for row in days) == sum(r.tokens_in for r in paid.values())
     signals = await asked(loaded, "spend_signals", days=DAYS * 2)
-    assert {row["signal"]: (row["symbol"], row["calls"], row["cost"]) for row in signals} == {
-        signal: (reason.symbol, 1, 0.001) for signal, reason in paid.items()
+    assert {row["signal"]: (row["symbol"], row["tokens_in"], row["cost"]) for row in signals} == {
+        signal: (reason.symbol, reason.tokens_in, 0.001) for signal, reason in paid.items()
     }
     assert len(await asked(loaded, "spend_signals", days=DAYS * 2, limit=2)) == 2
 

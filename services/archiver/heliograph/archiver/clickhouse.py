@@ -12,6 +12,7 @@ import structlog
 from heliograph.archiver import address
 from heliograph.archiver.folder_lock import FolderLock
 from heliograph.archiver.schema import GONE, TABLES, VIEWS, View
+from heliograph.archiver.tiers import Tier, arrange
 from heliograph.common import metrics
 from heliograph.common.errors import ConfigError, HeliographError, PoisonError, UnavailableError
 
@@ -59,8 +60,14 @@ class ClickHouse:
         version: of the engine; empty before it is open.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, tier: Tier | None = None) -> None:
+        """Raises `ConfigError` for a wrong address, and for a tier of the embedded engine."""
         self._where = address.clickhouse(url)
+        if tier and isinstance(self._where, address.Embedded):
+            raise ConfigError(
+                f"clickhouse_cold_policy: {tier.policy!r}, expected none: the embedded engine has no volumes"
+            )
+        self._tier = tier
         self._lock = FolderLock(self._where.folder) if isinstance(self._where, address.Embedded) else None
         self._thread = ThreadPoolExecutor(1, "clickhouse")
         self._client: Any = None
@@ -178,6 +185,8 @@ class ClickHouse:
         for table in TABLES:
             for statement in table.ddl:
                 self._client.command(statement)
+        if not self.embedded:
+            arrange(self._client, self._tier)
         for name in GONE:
             self._client.command(f"DROP VIEW IF EXISTS {name}_view")
             self._client.command(f"DROP TABLE IF EXISTS {name}")

@@ -1,7 +1,9 @@
 """What a dashboard asks, answered from the materialised views; a period ends with the data's newest day."""
 
+from collections import Counter
 from typing import Any
 
+from heliograph.archiver import ended
 from heliograph.archiver.clickhouse import ClickHouse
 from heliograph.archiver.requests import Request
 
@@ -14,7 +16,7 @@ ROWS_DEFAULT = {"spend_signals": 100}
 _DAILY = """
 SELECT toString(day), countIf(action = 'BUY') AS buys, countIf(action = 'SELL') AS sells,
     round(avg(confidence), 2) AS mean
-FROM signal_days FINAL WHERE day > (SELECT max(day) FROM signal_days) - {days:UInt32}
+FROM signal_briefs FINAL WHERE day > (SELECT max(day) FROM signal_briefs) - {days:UInt32}
 GROUP BY day ORDER BY day
 """
 _PERFORMANCE = """
@@ -24,19 +26,6 @@ SELECT symbol, count() AS outcomes, countIf(result = 'win') AS wins, countIf(res
 FROM outcome_days FINAL WHERE day > (SELECT max(day) FROM outcome_days) - {days:UInt32}
 GROUP BY symbol ORDER BY pnl_net DESC, symbol LIMIT {limit:UInt32}
 """
-_OPENED = """day >= (SELECT min(opened) FROM outcome_days
-    WHERE day > (SELECT max(day) FROM outcome_days) - {days:UInt32})"""
-"""No signal before these days has ended within the period."""
-_CONFIDENCE = f"""
-SELECT toUInt8(least(90, intDiv(toUInt32(confidence), 10) * 10)) AS bucket, count() AS outcomes,
-    countIf(result = 'win') AS wins, round(wins / outcomes, 4) AS win_rate,
-    round(avg(confidence), 2) AS mean
-FROM (SELECT signal, result FROM outcome_days FINAL
-    WHERE day > (SELECT max(day) FROM outcome_days) - {{days:UInt32}}) AS ended
-INNER JOIN (SELECT signal, confidence FROM signal_days FINAL WHERE {_OPENED}) AS given
-    ON ended.signal = given.signal
-GROUP BY bucket ORDER BY bucket
-"""  # noqa: S608 - its parts are our own
 _SPEND = """
 SELECT toString(hour), provider, count() AS calls, round(sum(cost), 6) AS cost,
     sum(tokens_in) AS tokens_in, sum(tokens_out) AS tokens_out
@@ -50,37 +39,27 @@ FROM spend FINAL WHERE hour > (SELECT max(hour) FROM spend) - {days:UInt32} * 86
 GROUP BY day, provider, model ORDER BY day, provider, model
 """
 _SPEND_SIGNALS = """
-SELECT lower(hex(reinterpretAsFixedString(signal))), symbol, calls, cost, tokens_in, tokens_out
-FROM (SELECT signal, any(symbol) AS symbol, count() AS calls, round(sum(cost), 6) AS cost,
-        sum(tokens_in) AS tokens_in, sum(tokens_out) AS tokens_out
-    FROM spend FINAL WHERE hour > (SELECT max(hour) FROM spend) - {days:UInt32} * 86400
-    GROUP BY signal ORDER BY cost DESC, signal LIMIT {limit:UInt32})
-ORDER BY cost DESC, signal
+SELECT lower(hex(reinterpretAsFixedString(signal))), symbol, provider, model, cost, tokens_in, tokens_out
+FROM spend FINAL WHERE hour > (SELECT max(hour) FROM spend) - {days:UInt32} * 86400
+ORDER BY cost DESC, signal, id LIMIT {limit:UInt32}
 """
-_RELIABILITY = f"""
-SELECT source, count() AS votes, countIf(agrees = 1) AS agreed, countIf(agrees = -1) AS opposed,
-    countIf(agrees = 1 AND result = 'win' OR agrees = -1 AND result = 'loss') AS correct,
-    round(correct / (agreed + opposed), 4) AS hit_rate
-FROM (SELECT signal, source, agrees FROM vote_days FINAL WHERE {_OPENED}) AS cast_votes
-INNER JOIN (SELECT signal, result FROM outcome_days FINAL
-    WHERE day > (SELECT max(day) FROM outcome_days) - {{days:UInt32}} AND result != 'expired') AS ended
-    ON cast_votes.signal = ended.signal
-GROUP BY source HAVING agreed + opposed > 0 ORDER BY hit_rate DESC, source
-"""  # noqa: S608 - its parts are our own
+"""A signal has one reason, so the dearest reasons are the dearest signals."""
 
-QUESTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
+STATEMENTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "daily_signals": (_DAILY, ("day", "buys", "sells", "confidence")),
     "performance": (
         _PERFORMANCE,
         ("symbol", "outcomes", "wins", "losses", "expired", "win_rate", "pnl_net", "r"),
     ),
-    "confidence_buckets": (_CONFIDENCE, ("bucket", "outcomes", "wins", "win_rate", "confidence")),
     "spend": (_SPEND, ("hour", "provider", "calls", "cost", "tokens_in", "tokens_out")),
     "spend_days": (_SPEND_DAYS, ("day", "provider", "model", "calls", "cost", "tokens_in", "tokens_out")),
-    "spend_signals": (_SPEND_SIGNALS, ("signal", "symbol", "calls", "cost", "tokens_in", "tokens_out")),
-    "reliability": (_RELIABILITY, ("source", "votes", "agreed", "opposed", "correct", "hit_rate")),
+    "spend_signals": (
+        _SPEND_SIGNALS,
+        ("signal", "symbol", "provider", "model", "cost", "tokens_in", "tokens_out"),
+    ),
 }
-"""Each question's statement and the names of its columns."""
+"""Each question that is one statement, and the names of its columns."""
+QUESTIONS = (*STATEMENTS, "confidence_buckets", "reliability")
 
 
 async def ask(db: ClickHouse, question: str, request: Request) -> list[dict[str, Any]]:
@@ -90,9 +69,33 @@ async def ask(db: ClickHouse, question: str, request: Request) -> list[dict[str,
         InputError: a field is wrong.
         UnavailableError: ClickHouse is away.
     """
-    sql, names = QUESTIONS[question]
-    parameters = {
-        "days": request.integer("days", DAYS_DEFAULT, least=1, most=DAYS_MOST),
-        "limit": request.integer("limit", ROWS_DEFAULT.get(question, ROWS_MOST), least=1, most=ROWS_MOST),
-    }
-    return [dict(zip(names, row, strict=True)) for row in await db.rows(sql, parameters)]
+    days = request.integer("days", DAYS_DEFAULT, least=1, most=DAYS_MOST)
+    limit = request.integer("limit", ROWS_DEFAULT.get(question, ROWS_MOST), least=1, most=ROWS_MOST)
+    if question in STATEMENTS:
+        sql, names = STATEMENTS[question]
+        found = await db.rows(sql, {"days": days, "limit": limit})
+        return [dict(zip(names, row, strict=True)) for row in found]
+    buckets, sources = await ended.over(db, days)
+    return (_buckets(buckets) if question == "confidence_buckets" else _sources(sources))[:limit]
+
+
+def _buckets(sums: Counter[tuple[int, int]]) -> list[dict[str, Any]]:
+    """How often signals win, by ten points of confidence."""
+    rows = []
+    for bucket in sorted({bucket for bucket, _ in sums}):
+        outcomes, wins, confidence = (sums[bucket, place] for place in range(3))
+        rates = {"win_rate": round(wins / outcomes, 4), "confidence": round(confidence / outcomes, 2)}
+        rows.append({"bucket": bucket, "outcomes": outcomes, "wins": wins, **rates})
+    return rows
+
+
+def _sources(sums: Counter[tuple[str, int]]) -> list[dict[str, Any]]:
+    """How often each source was on the side that won, the best first; one that took no side is left out."""
+    rows = []
+    for source in {source for source, _ in sums}:
+        votes, agreed, opposed, correct = (sums[source, place] for place in range(4))
+        if agreed + opposed:
+            hit_rate = round(correct / (agreed + opposed), 4)
+            counts = {"votes": votes, "agreed": agreed, "opposed": opposed, "correct": correct}
+            rows.append({"source": source, **counts, "hit_rate": hit_rate})
+    return sorted(rows, key=lambda row: (-row["hit_rate"], row["source"]))

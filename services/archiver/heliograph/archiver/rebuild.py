@@ -7,6 +7,7 @@ import msgspec
 import pyarrow as pa
 import structlog
 
+from heliograph.archiver import ended
 from heliograph.archiver.archive import days
 from heliograph.archiver.archive.archive import Archive
 from heliograph.archiver.archive.parquet import Manifest
@@ -82,6 +83,7 @@ async def _empty(db: ClickHouse, archive: Archive) -> None:
         )
     for name in (*(table.name for table in EVENT_TABLES), *(view.name for view in VIEWS)):
         await db.rows(f"TRUNCATE TABLE {name}")
+    ended.forget(db)
 
 
 async def _restore(db: ClickHouse, archive: Archive, table: Table) -> int:

@@ -217,10 +217,9 @@ EVENT_TABLES: tuple[Table, ...] = (BARS, SIGNALS, REASONS, OUTCOMES, VOTES)
 """What is archived as Parquet; spans live in ClickHouse alone."""
 TABLES: tuple[Table, ...] = (*EVENT_TABLES, SPANS)
 VIEWS: tuple[View, ...] = (
-    View(name="signal_days", source="signals"),
+    View(name="signal_briefs", source="signals"),
     View(name="outcome_days", source="outcomes"),
     View(name="spend", source="reasons"),
-    View(name="vote_days", source="signals"),
 )
-GONE = ("signals_daily", "outcomes_daily", "spend_hourly", "signal_votes")
+GONE = ("signals_daily", "outcomes_daily", "spend_hourly", "signal_votes", "signal_days", "vote_days")
 """Views that others have replaced; a store that still has them loses them."""

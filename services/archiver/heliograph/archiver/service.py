@@ -11,7 +11,7 @@ import msgspec
 import pyarrow as pa
 import structlog
 
-from heliograph.archiver import counting, dashboard, queries
+from heliograph.archiver import counting, dashboard, ended, queries
 from heliograph.archiver.archive.archive import Archive, Summary
 from heliograph.archiver.archive.stores import open_store
 from heliograph.archiver.archive_requests import ArchiveRequests
@@ -75,7 +75,7 @@ class ArchiverService:
         pa.set_memory_pool(pa.system_memory_pool())
         objects = open_store(settings.archive_url, settings.s3_endpoint_url, settings.archive_lock_days)
         self._bus = context.bus
-        self._db = ClickHouse(settings.clickhouse_url)
+        self._db = ClickHouse(settings.clickhouse_url, settings.tier)
         await self._db.open()
         self._writer = GroupCommit(self._db.insert, rows=settings.insert_rows, seconds=settings.insert_s)
         self._archive = Archive(self._db, objects, settings.archive_format)
@@ -89,6 +89,7 @@ class ArchiverService:
             asyncio.create_task(self._spans.run(), name="spans"),
             asyncio.create_task(self._keep_archiving(settings.archive_period_s), name="archive"),
             asyncio.create_task(self._checks.run(settings.archive_sample_s), name="sample"),
+            asyncio.create_task(_keep_sums(self._db, settings.archive_period_s), name="sums"),
         ]
 
     def processor(self, shard: int) -> ShardProcessor:
@@ -195,6 +196,16 @@ class ArchiverService:
             except HeliographError as error:
                 self._archive_problem = str(error)
                 await log.awarning("not archived", error=str(error))
+
+
+async def _keep_sums(db: ClickHouse, period_s: float) -> None:
+    """Bring the sums of the usual period up to date, so that no question finds all of its days new."""
+    while True:
+        try:
+            await ended.over(db, dashboard.DAYS_DEFAULT)
+        except HeliographError as error:
+            await log.awarning("sums not brought up to date", error=str(error))
+        await asyncio.sleep(period_s)
 
 
 def _ignore(*, held: bool) -> None:

@@ -4,6 +4,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from heliograph.archiver.archive.parquet import Format
+from heliograph.archiver.tiers import Tier
 from heliograph.common.config import Settings, from_env
 
 
@@ -28,6 +29,11 @@ class ArchiverSettings(Settings):
         description="chdb:///absolute/path, or http://user:password@host:8123/database",
         repr=False,
     )
+    clickhouse_cold_policy: str = Field(
+        "", description="storage policy of a ClickHouse server by which old events move; none: they stay"
+    )
+    clickhouse_cold_volume: str = Field("cold", description="volume of that policy that takes them")
+    clickhouse_cold_days: int = Field(90, ge=1, le=36_500, description="age of an event day that moves")
     archive_url: str = Field(
         default_factory=archive_folder,
         validation_alias=from_env("ARCHIVE_URL"),
@@ -54,3 +60,18 @@ class ArchiverSettings(Settings):
     archive_period_s: float = Field(
         30.0, gt=0, le=86_400, description="seconds between looks for complete days"
     )
+
+    @property
+    def tier(self) -> Tier | None:
+        """Where old events move; none when no policy is named.
+
+        Raises:
+            ConfigError: a name is not one.
+        """
+        if not self.clickhouse_cold_policy:
+            return None
+        return Tier(
+            policy=self.clickhouse_cold_policy,
+            volume=self.clickhouse_cold_volume,
+            days=self.clickhouse_cold_days,
+        )
