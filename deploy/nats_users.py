@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from heliograph.common.permissions import ROLES, USERS, Role
+from heliograph.common.permissions import REGION, ROLES, USERS, Role
 from heliograph.common.permissions_file import users_block
 from heliograph.common.shards import DEFAULT_SHARDS
 
@@ -23,10 +23,11 @@ def variable(user: str) -> str:
     return f"NATS_PASSWORD_{user.upper()}"
 
 
-def configuration(shards: int) -> str:
-    """The file that the server's configuration includes."""
+def configuration(shards: int, *, regions: bool = False) -> str:
+    """The file that the server's configuration includes; with `regions` others may follow the platform."""
     head = f"# Made by deploy/nats_users.py for {shards} shards. The passwords come from the environment.\n"
-    return head + users_block({user: f"${variable(user)}" for user in USERS}, shards)
+    users = (*USERS, REGION) if regions else USERS
+    return head + users_block({user: f"${variable(user)}" for user in users}, shards)
 
 
 def table() -> str:
@@ -51,12 +52,13 @@ def page() -> str:
 
 
 def main() -> None:
-    """Write the files; with another number of shards only the server's, to standard output."""
+    """Write the files; for other shards, or with regions, only the server's, to standard output."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--shards", type=int, help=f"another number than {DEFAULT_SHARDS}")
-    shards = parser.parse_args().shards
-    if shards is not None:
-        sys.stdout.write(configuration(shards))
+    parser.add_argument("--regions", action="store_true", help="with the user by which other regions follow")
+    given = parser.parse_args()
+    if given.shards is not None or given.regions:
+        sys.stdout.write(configuration(given.shards or DEFAULT_SHARDS, regions=given.regions))
         return
     FILE.write_text(configuration(DEFAULT_SHARDS), encoding="utf-8")
     PAGE.write_text(page(), encoding="utf-8")

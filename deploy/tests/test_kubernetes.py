@@ -18,6 +18,8 @@ from heliograph.common.config import Settings
 VERSION = "1.32"
 KUSTOMIZE = ("Kustomization", "Component")
 OVERLAYS = ("small", "production")
+REGION = "multi-region"
+"""An overlay without services, which has tests of its own."""
 STORE_PORTS = {
     5432: {"tracker"},
     8123: {"archiver"},
@@ -36,7 +38,8 @@ def documents(path: Path) -> list[dict[str, Any]]:
 
 
 def manifests_under(folder: Path) -> list[dict[str, Any]]:
-    found = [d for path in sorted(folder.rglob("*.yaml")) for d in documents(path)]
+    paths = [path for path in sorted(folder.rglob("*.yaml")) if REGION not in path.parts]
+    found = [d for path in paths for d in documents(path)]
     return [d for d in found if d["kind"] not in KUSTOMIZE]
 
 
@@ -145,7 +148,7 @@ def test_every_file_is_named_and_every_name_is_a_file(folder: Path) -> None:
                 target = (path.parent / name).resolve()
                 assert target.exists(), (path, name)
                 named.add(target / "kustomization.yaml" if target.is_dir() else target)
-    entry = {folder / "overlays" / name / "kustomization.yaml" for name in OVERLAYS}
+    entry = {folder / "overlays" / name / "kustomization.yaml" for name in (*OVERLAYS, REGION)}
     entry |= {folder / "components" / name / "kustomization.yaml" for name in OPTIONAL}
     assert named | {path.resolve() for path in entry} == {path.resolve() for path in folder.rglob("*.yaml")}
 

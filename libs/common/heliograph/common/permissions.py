@@ -12,6 +12,12 @@ from heliograph.common.subjects import STREAMS
 
 OPERATOR = "operator"
 SUBSCRIBER = "subscriber"
+REGION = "region"
+"""The server of another region, which follows this platform; only a platform with regions has this user."""
+ORIGIN_DOMAIN = "main"
+"""JetStream's domain of the platform that regions follow."""
+COPIES_SENT_TO = "mirror"
+"""First part of the subjects on which copies go to a region."""
 ANY = ">"
 KEPT_BUCKETS = ("members", "leases", "positions")
 """Key-value buckets of the platform; each service writes only under its own name in them."""
@@ -134,6 +140,8 @@ def permissions(user: str, shards: int) -> Permissions:
         return Permissions(publish=(ANY,), subscribe=(ANY,))
     if user == SUBSCRIBER:
         return _subscriber(shards)
+    if user == REGION:
+        return _region()
     role = ROLES[user]
     publish = [*role.publishes, *role.asks, f"span.{user}", "trace.keep", f"dead.{user}.*"]
     publish += [f"{inbox(asker)}.>" for asker in askers(user)]
@@ -231,6 +239,20 @@ def _subscriber(shards: int) -> Permissions:
         subscribe=(*events, "_INBOX.>", f"{inbox(SUBSCRIBER)}.>"),
         publish_denied=tuple(denied),
     )
+
+
+def _region() -> Permissions:
+    """What outsiders subscribe to, live and as copies of the streams.
+
+    A server that copies a stream makes a consumer without a name, which could name another in its body.
+    Unlike a subscriber a region is one of the platform's own.
+    """
+    allowed: list[str] = []
+    for stream in EVENTS:
+        allowed.append(f"$JS.{ORIGIN_DOMAIN}.API.CONSUMER.CREATE.{stream}")
+        allowed += [f"$JS.FC.{stream}.>", f"$JS.FC.{ORIGIN_DOMAIN}.*.{stream}.>"]
+    events = tuple(f"{stream.lower()}.>" for stream in EVENTS)
+    return Permissions(publish=tuple(allowed), subscribe=(*events, f"{COPIES_SENT_TO}.>", "$JSC.R.>"))
 
 
 USERS = (*ROLES, SUBSCRIBER, OPERATOR)

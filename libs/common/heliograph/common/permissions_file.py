@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from heliograph.common.permissions import USERS, permissions
+from heliograph.common.permissions import REGION, USERS, permissions
 
 INDENT = "      "
 
@@ -11,13 +11,15 @@ def users_block(passwords: Mapping[str, str], shards: int) -> str:
     """The `authorization` block of a server's configuration.
 
     Args:
-        passwords: by user, as the configuration's language writes them: quoted, or a `$VARIABLE`.
+        passwords: by user, as the configuration's language writes them: quoted, or a `$VARIABLE`. Where there
+            is one for it, the user of regions is among them.
         shards: of the platform.
 
     Raises:
         KeyError: a user has no password.
     """
-    users = "".join(_user(user, passwords[user], shards) for user in USERS)
+    every = (*USERS, REGION) if REGION in passwords else USERS
+    users = "".join(_user(user, passwords[user], shards) for user in every)
     return f"authorization {{\n  users: [\n{users}  ]\n}}\n"
 
 
