@@ -20,6 +20,7 @@ import uvloop
 from benchmarks.figures import Figure, quantile, show
 
 from heliograph.common.clock import SYSTEM_CLOCK
+from heliograph.common.peak_memory import peak_memory
 from heliograph.reasoning.models.build import build
 from heliograph.reasoning.models.client import HttpClient
 from heliograph.reasoning.models.port import Answer, Models, Prompt, Refusal
@@ -253,6 +254,8 @@ async def main() -> None:
         figures += await others(source, timed)
         figures += await many(source, timed, url)
     figures += await failing(source)
+    held = f"{peak_memory() / 1e6:.0f} MB"
+    figures.append(Figure(name="most memory that this process held in all of it", value=held))
     show(f"Panel ({LATENCY} s a call)", figures, "python -m benchmarks.panel")
 
 

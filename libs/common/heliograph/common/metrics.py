@@ -250,3 +250,7 @@ KEYS_REFUSED = Counter(
     "Keys that a provider has refused; the next one is used. Any: replace the key, see the log for its name.",
     ["provider"],
 )
+PEAK_MEMORY = Gauge(
+    "heliograph_peak_memory_bytes",
+    "Most memory that the process has held at once. Near its container's limit: give it more, or replicas.",
+)

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import structlog
 import uvloop
 
-from heliograph.common import probes, samples, telemetry
+from heliograph.common import peak_memory, probes, samples, telemetry
 from heliograph.common.bus import Bus
 from heliograph.common.clock import SYSTEM_CLOCK, member_id
 from heliograph.common.config import Settings, load
@@ -219,6 +219,7 @@ def run(service: type[Service], settings: type[S]) -> None:
     try:
         loaded = load(settings)
         step_back(loaded.own_nice if loaded.nice is None else loaded.nice)
+        peak_memory.tell()
         uvloop.run(Shell(service(), loaded).run())
     except (ConfigError, InputError) as error:
         fail(error, EXIT_CONFIG)
