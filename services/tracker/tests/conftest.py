@@ -79,7 +79,8 @@ def postgres_url(migrated: str) -> str:
         connection.execute("SET session_replication_role = replica")
         connection.execute(
             "TRUNCATE signals, signals_archived, reasons, outcomes, unfinished, shard_leases, ledger, "
-            "day_roots, integrity_checks, refusals, input_gaps"
+            "day_roots, integrity_checks, refusals, input_gaps, calibrations, predictions, verdicts, "
+            "pattern_vectors, pattern_scalers, pattern_cases"
         )
         partitions = connection.execute(
             "SELECT inhrelid::regclass::text FROM pg_inherits "

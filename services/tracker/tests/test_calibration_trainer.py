@@ -1,12 +1,11 @@
 """Trainings from the real record: when they are due, by one replica alone, sent and sent again."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 import numpy as np
-import psycopg
 import pytest
 
 from heliograph.common import metrics
@@ -36,20 +35,6 @@ STRATEGY = "default@1"
 
 Record = Callable[..., Awaitable[None]]
 Eventually = Callable[..., Awaitable[Any]]
-
-
-@pytest.fixture
-async def database(postgres_url: str, database: Database) -> AsyncIterator[Database]:
-    """The record without calibrations."""
-
-    def empty() -> None:
-        with psycopg.connect(postgres_url, autocommit=True) as connection:
-            connection.execute("SET session_replication_role = replica")
-            connection.execute("TRUNCATE calibrations")
-
-    empty()
-    yield database
-    empty()
 
 
 @pytest.fixture

@@ -1,10 +1,9 @@
 """The pattern search on the real record: cases and outcomes come, a query finds what had ended by then."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import numpy as np
-import psycopg
 import pytest
 
 from heliograph.common.bus import Bus
@@ -29,20 +28,6 @@ START = 1_500_000_000 // 86_400 * DAY
 MakeSignal = Callable[..., Signal]
 Eventually = Callable[..., Awaitable[Any]]
 End = Callable[[list[Signal]], Awaitable[None]]
-
-
-@pytest.fixture
-async def database(postgres_url: str, database: Database) -> AsyncIterator[Database]:
-    """The record without cases."""
-
-    def empty() -> None:
-        with psycopg.connect(postgres_url, autocommit=True) as connection:
-            connection.execute("SET session_replication_role = replica")
-            connection.execute("TRUNCATE pattern_vectors, pattern_scalers, pattern_cases")
-
-    empty()
-    yield database
-    empty()
 
 
 @pytest.fixture

@@ -243,10 +243,22 @@ class BusWithoutPublish:
         raise UnavailableError("killed here")
 
 
+@pytest.fixture
+async def cut_off(
+    bus: Bus, database: Database, writer: Writer, tracker_settings: TrackerSettings
+) -> TrackerProcessor:
+    """A processor that dies before it publishes."""
+    broken: Any = BusWithoutPublish(bus)
+    made = TrackerProcessor(
+        SHARD, bus=broken, database=database, writer=writer, settings=tracker_settings, member="x"
+    )
+    await made.open()
+    return made
+
+
 async def test_killed_between_commit_and_publish_the_outcome_is_published_by_the_next(
     tracker: TrackerService,
-    writer: Writer,
-    tracker_settings: TrackerSettings,
+    cut_off: TrackerProcessor,
     bus: Bus,
     database: Database,
     make_signal: MakeSignal,
@@ -255,16 +267,11 @@ async def test_killed_between_commit_and_publish_the_outcome_is_published_by_the
     publish_bars: PublishBars,
     outcomes_on: OutcomesOn,
 ) -> None:
-    broken: Any = BusWithoutPublish(bus)
-    processor = TrackerProcessor(
-        SHARD, bus=broken, database=database, writer=writer, settings=tracker_settings, member="x"
-    )
-    await processor.open()
     signal = deliver(make_signal(), 1, TRACE)
-    await processor.handle("signals", [signal])
+    await cut_off.handle("signals", [signal])
     bars = [await publish_bars(SHARD, make_bars(0, {"A": WIN}))]
     with pytest.raises(UnavailableError, match="killed here"):
-        await processor.handle("bars", bars)
+        await cut_off.handle("bars", bars)
     assert len(await rows(database)) == 1
     assert await outcomes_on() == []
     again = await opened(tracker)
@@ -282,10 +289,7 @@ async def test_killed_between_commit_and_publish_the_outcome_is_published_by_the
 
 async def test_killed_between_the_commit_of_a_late_signal_and_its_outcome(
     tracker: TrackerService,
-    writer: Writer,
-    tracker_settings: TrackerSettings,
-    bus: Bus,
-    database: Database,
+    cut_off: TrackerProcessor,
     make_signal: MakeSignal,
     make_bars: MakeBars,
     deliver: Deliver,
@@ -293,15 +297,10 @@ async def test_killed_between_the_commit_of_a_late_signal_and_its_outcome(
     outcomes_on: OutcomesOn,
 ) -> None:
     bars = [await publish_bars(SHARD, make_bars(0, {"A": WIN}))]
-    broken: Any = BusWithoutPublish(bus)
-    processor = TrackerProcessor(
-        SHARD, bus=broken, database=database, writer=writer, settings=tracker_settings, member="x"
-    )
-    await processor.open()
-    await processor.handle("bars", bars)
+    await cut_off.handle("bars", bars)
     signal = deliver(make_signal(input_seq=0), 1)
     with pytest.raises(UnavailableError, match="killed here"):
-        await processor.handle("signals", [signal])
+        await cut_off.handle("signals", [signal])
     again = await opened(tracker)
     assert len(await outcomes_on()) == 1
     await again.handle("signals", [signal])

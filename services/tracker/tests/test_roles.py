@@ -10,7 +10,6 @@ from psycopg.conninfo import conninfo_to_dict
 
 from heliograph.common.bus import Bus
 from heliograph.common.clock import SYSTEM_CLOCK
-from heliograph.common.config import Settings
 from heliograph.common.events import BarBatch, Reason, Signal
 from heliograph.common.service import Context, Delivery
 from heliograph.tracker import refusals, roles
@@ -33,19 +32,11 @@ def role_url(postgres: Any, empty_database: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def limited(role_url: str, empty_database: str, nats_settings: Settings) -> TrackerSettings:
+def limited(role_url: str, empty_database: str, tracker_settings: TrackerSettings) -> TrackerSettings:
     """Settings with an owner and a role of its own for the tracker."""
     assert conninfo_to_dict(role_url)["user"] == ROLE
-    return TrackerSettings(
-        nats_url=nats_settings.nats_url,
-        shards=nats_settings.shards,
-        heartbeat_s=nats_settings.heartbeat_s,
-        member_ttl_s=nats_settings.member_ttl_s,
-        postgres_url=role_url,
-        postgres_owner_url=empty_database,
-        postgres_pool=1,
-        postgres_overflow=4,
-    )
+    own = {"postgres_url": role_url, "postgres_owner_url": empty_database}
+    return tracker_settings.model_copy(update=own)
 
 
 async def test_with_its_few_rights_the_tracker_does_all_its_work(
