@@ -1,12 +1,16 @@
 """The summary adds up, or says where it does not."""
 
 import hashlib
+from collections.abc import AsyncIterator
+from typing import Any, cast
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heliograph.common.errors import UnavailableError
+from heliograph.stack import summary
 from heliograph.stack.figures import Figures, Replica, ShardProgress, fetcher_status, owned
 from heliograph.stack.settle import waits_for
 from heliograph.stack.summary import Archived, Recorded, Results, Stored, contradictions, sha256_of
@@ -22,6 +26,18 @@ GOOD = Results(
     stored=Stored(bars=1000, signals=3, reasons=3, outcomes=2),
     archived=Archived(objects=4, rows=1008, bytes=5000, days=3),
 )
+STANDING = Figures(
+    replicas=[Replica(service="tracker", member="t", ready=False, problems={"postgres": "refused"})],
+    processes=6,
+    bars_total=10,
+    bars_published=4,
+    quarantined={},
+    fetched=False,
+    owned=False,
+    last={"INPUT": 4},
+    lag={"INPUT": 3, "SIGNAL": 0},
+)
+"""A stack that waits for its tracker."""
 SERVICES = ("fetcher", "consensus", "reasoning", "tracker", "archiver")
 
 
@@ -88,19 +104,48 @@ def test_a_fetcher_that_has_not_started_has_no_progress() -> None:
 
 
 def test_a_stack_that_stands_still_says_what_it_waits_for() -> None:
-    figures = Figures(
-        replicas=[Replica(service="tracker", member="t", ready=False, problems={"postgres": "refused"})],
-        processes=6,
-        bars_total=10,
-        bars_published=4,
-        quarantined={},
-        fetched=False,
-        owned=False,
-        last={"INPUT": 4},
-        lag={"INPUT": 3, "SIGNAL": 0},
-    )
-    assert not figures.idle
-    said = waits_for(figures)
+    assert not STANDING.idle
+    said = waits_for(STANDING)
     for part in ("INPUT: 3 messages", "4 of 10 bars", "without an owner", "tracker (t): postgres: refused"):
         assert part in said
     assert "SIGNAL" not in said
+
+
+class Keepers:
+    """A bus on which the owners of the data are away for the first requests, and no stream has a message."""
+
+    def __init__(self, away: int) -> None:
+        self.away = away
+        self.asked: list[str] = []
+
+    async def request(self, subject: str, body: Any, timeout: float) -> Any:
+        """The answer of the owner, once it is back."""
+        assert (body, timeout) == ({}, summary.ANSWER_S)
+        self.asked.append(subject.removeprefix("query."))
+        if len(self.asked) <= self.away:
+            raise UnavailableError(f"{subject}: TimeoutError()")
+        found = {"archive": GOOD.archived, "counts": GOOD.stored, "stats": GOOD.recorded}
+        return msgspec.to_builtins(found[subject.rpartition(".")[2]])
+
+    async def last_seq(self, _: str) -> int:
+        """No message."""
+        return 0
+
+    async def read(self, *_: Any, **__: Any) -> AsyncIterator[Any]:
+        """Nothing."""
+        for message in ():
+            yield message
+
+
+async def test_a_keeper_that_dies_while_it_is_asked_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(summary, "PAUSE_S", 0.0)
+    keepers: Any = Keepers(away=2)
+    found = await summary.collect(keepers, STANDING)
+    assert (found.archived, found.stored, found.recorded) == (GOOD.archived, GOOD.stored, GOOD.recorded)
+    assert keepers.asked == ["archiver.archive"] * 3 + ["archiver.counts", "tracker.stats"]
+
+
+async def test_a_keeper_that_stays_away_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(summary, "WITHIN_S", 0.0)
+    with pytest.raises(UnavailableError, match=r"query.archiver.archive"):
+        await summary.collect(cast("Any", Keepers(away=1)), STANDING)

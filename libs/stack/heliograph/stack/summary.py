@@ -1,5 +1,6 @@
 """What a finished replay came to, and whether it all adds up."""
 
+import asyncio
 import hashlib
 from collections.abc import Iterable
 from typing import TypeVar
@@ -7,11 +8,15 @@ from typing import TypeVar
 import msgspec
 
 from heliograph.common.bus import Bus
+from heliograph.common.errors import UnavailableError
 from heliograph.common.events import DeadLetter
 from heliograph.stack.figures import Figures
 
-ARCHIVE_TIMEOUT_S = 300.0
-COUNT_TIMEOUT_S = 60.0
+WITHIN_S = 300.0
+"""A keeper that has just died is back by then, and the longest archiving is over."""
+ANSWER_S = 30.0
+"""A question that was lost with its server or its keeper is asked again after so long."""
+PAUSE_S = 0.5
 E = TypeVar("E")
 
 
@@ -70,14 +75,26 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def collect(bus: Bus, figures: Figures) -> Results:
-    """Archive what is complete and ask every keeper.
+    """Archive what is complete and ask every keeper, again where one was away: asked twice it does no more.
 
     Raises:
-        UnavailableError: one does not answer.
+        UnavailableError: one does not answer within five minutes.
     """
-    archived = await bus.request("query.archiver.archive", {}, timeout=ARCHIVE_TIMEOUT_S)
-    stored = await bus.request("query.archiver.counts", {}, timeout=COUNT_TIMEOUT_S)
-    recorded = await bus.request("query.tracker.stats", {}, timeout=COUNT_TIMEOUT_S)
+    clock = asyncio.get_running_loop()
+    end = clock.time() + WITHIN_S
+    while True:
+        try:
+            return await _collect(bus, figures)
+        except UnavailableError:
+            if clock.time() >= end:
+                raise
+        await asyncio.sleep(PAUSE_S)
+
+
+async def _collect(bus: Bus, figures: Figures) -> Results:
+    archived = await bus.request("query.archiver.archive", {}, timeout=ANSWER_S)
+    stored = await bus.request("query.archiver.counts", {}, timeout=ANSWER_S)
+    recorded = await bus.request("query.tracker.stats", {}, timeout=ANSWER_S)
     return Results(
         bars=figures.bars_published,
         signals=[event.id for event in await _events(bus, "SIGNAL", "signal.>", Identified)],
