@@ -133,7 +133,8 @@ class Keepers:
 
     async def read(self, *_: Any, **__: Any) -> AsyncIterator[Any]:
         """Nothing."""
-        for message in ():
+        nothing: tuple[Any, ...] = ()
+        for message in nothing:
             yield message
 
 
