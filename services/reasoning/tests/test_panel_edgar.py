@@ -6,10 +6,10 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 
+from heliograph.common import metrics
 from heliograph.common.clock import SYSTEM_CLOCK
 from heliograph.common.errors import ConfigError, InputError, UnavailableError
 from heliograph.reasoning.panel.records.edgar import Edgar
@@ -102,34 +102,77 @@ async def test_a_failure_is_not_remembered(site: Site, edgar: Edgar) -> None:
     assert (await source.records("SNOW")).newest is not None
 
 
+class Counting:
+    """A source that notes what it is asked; `error` and `withheld` say how it answers."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.error: Exception | None = None
+        self.withheld = False
+
+    async def records(self, ticker: str) -> Records:
+        self.asked.append(ticker)
+        if self.error:
+            raise self.error
+        return Records(withheld=self.withheld)
+
+
+class Watch:
+    """A clock that is set by hand."""
+
+    now = 0.0
+
+    def now_ns(self) -> int:
+        return 0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
 async def test_what_is_old_is_asked_again_and_the_oldest_is_forgotten() -> None:
-    class Counting:
-        asked: ClassVar[list[str]] = []
-
-        async def records(self, ticker: str) -> Records:
-            self.asked.append(ticker)
-            return Records()
-
-    class Watch:
-        now = 0.0
-
-        def now_ns(self) -> int:
-            return 0
-
-        def monotonic(self) -> float:
-            return self.now
-
-    clock = Watch()
-    source = Remembered(Counting(), clock, ttl_s=10, size=1)
+    clock, counting = Watch(), Counting()
+    source = Remembered(counting, clock, ttl_s=10, size=1)
     await source.records("A")
     clock.now = 9.0
     await source.records("A")
-    assert Counting.asked == ["A"]
+    assert counting.asked == ["A"]
     clock.now = 10.0
     await source.records("A")
     await source.records("B")
     await source.records("A")
-    assert Counting.asked == ["A", "A", "B", "A"]
+    assert counting.asked == ["A", "A", "B", "A"]
+
+
+async def test_what_is_popular_is_read_anew_before_anybody_waits_for_it() -> None:
+    clock, counting = Watch(), Counting()
+    source = Remembered(counting, clock, ttl_s=10)
+    for ticker in ("ONCE", "OFTEN", "OFTEN"):
+        await source.records(ticker)
+    clock.now = 8.9
+    assert await source.renew() == []
+    clock.now = 9.0
+    assert await source.renew() == ["OFTEN"]
+    assert counting.asked == ["ONCE", "OFTEN", "OFTEN"]
+    clock.now = 18.0  # the second reading is good for ten seconds of its own
+    misses = metrics.CACHE.labels("records", "miss")._value.get()
+    await source.records("OFTEN")
+    assert metrics.CACHE.labels("records", "miss")._value.get() == misses
+    assert await source.renew() == []  # once since it was read is not often
+    assert counting.asked == ["ONCE", "OFTEN", "OFTEN"]
+
+
+@pytest.mark.parametrize("refusal", ["away", "withheld"])
+async def test_the_old_answer_serves_while_there_is_no_new_one(refusal: str) -> None:
+    clock, counting = Watch(), Counting()
+    source = Remembered(counting, clock, ttl_s=10)
+    first = await source.records("A")
+    await source.records("A")
+    clock.now = 9.5
+    counting.error = UnavailableError("away") if refusal == "away" else None
+    counting.withheld = refusal == "withheld"
+    assert await source.renew() == []
+    assert await source.records("A") is first
+    assert counting.asked == ["A", "A"]
 
 
 async def test_a_dot_is_a_dash_there_and_no_facts_are_no_error(site: Site, edgar: Edgar) -> None:

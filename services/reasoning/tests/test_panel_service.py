@@ -21,6 +21,7 @@ from heliograph.common.shards import shard_of
 from heliograph.reasoning.cache import connect
 from heliograph.reasoning.models.port import Answer, Models, Prompt, Refusal
 from heliograph.reasoning.panel.company import News
+from heliograph.reasoning.panel.records.folder import Folder
 from heliograph.reasoning.panel.records.known import Records
 from heliograph.reasoning.panel.records.sources import Remembered
 from heliograph.reasoning.panel.request import Request, decode, event_time, task_of
@@ -119,6 +120,41 @@ async def test_a_request_is_answered_told_and_stored(serve: Any, bus: Bus, event
     assert json.loads(kept["fundamentals"].facts)["groups"]["health"] == "bullish"
     assert kept["technicals"].signal == "abstain"
     assert service.answered == 1
+
+
+async def test_a_run_asks_once_for_the_records_of_a_ticker(serve: Any, bus: Bus) -> None:
+    """However often it looks at them: what is popular and what is found in memory is counted by runs."""
+    await serve()
+    found = {result: metrics.CACHE.labels("records", result)._value for result in ("hit", "miss")}
+    before = {result: value.get() for result, value in found.items()}
+    for _ in range(3):
+        await bus.request("analyze", {"tickers": ["SNOW"], "agents": ["fundamentals"]}, timeout=30)
+    counted = {result: value.get() - before[result] for result, value in found.items()}
+    assert counted == {"miss": 2, "hit": 4}  # Snowflake and the market
+
+
+async def test_popular_records_are_renewed_while_nobody_asks(
+    serve: Any, bus: Bus, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("heliograph.reasoning.panel.work.RENEW_EVERY_S", 0.01)
+    monkeypatch.setattr("heliograph.reasoning.panel.records.sources.AHEAD", 1.0)  # at once
+    read: list[str] = []
+    records = Folder.records
+
+    async def noted(folder: Folder, ticker: str) -> Records:
+        read.append(ticker)
+        return await records(folder, ticker)
+
+    monkeypatch.setattr(Folder, "records", noted)
+    await serve()
+    for ticker in ("SNOW", "SNOW", "AAPL"):
+        await bus.request("analyze", {"tickers": [ticker], "agents": ["fundamentals"]}, timeout=30)
+
+    async def renewed() -> bool:
+        return read.count("SNOW") == 2
+
+    await eventually(renewed)
+    assert read.count("AAPL") == 1
 
 
 async def test_the_verdict_is_a_vote_of_its_shard(serve: Any, bus: Bus) -> None:
@@ -384,7 +420,7 @@ async def test_a_wrong_run_is_refused_and_a_failed_one_says_why(
     async def broken(*_: Any) -> Any:
         raise UnavailableError("the disk is gone")
 
-    monkeypatch.setattr(Remembered, "records", broken)
+    monkeypatch.setattr(Remembered, "_told", broken)
     await bus.request("query.reasoning.start", {"tickers": ["SNOW"], "run": "bad"})
 
     async def failed() -> Any:

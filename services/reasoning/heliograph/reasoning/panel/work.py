@@ -25,13 +25,13 @@ from heliograph.reasoning.panel.agents import portfolio_manager
 from heliograph.reasoning.panel.answers import Answers, MemoryAnswers, RedisAnswers
 from heliograph.reasoning.panel.asking import Asking, Pending
 from heliograph.reasoning.panel.opinion import ending
-from heliograph.reasoning.panel.panel import MANAGERS, Panel, Step
+from heliograph.reasoning.panel.panel import MANAGERS, MARKET, Panel, Step
 from heliograph.reasoning.panel.records.edgar import Edgar
 from heliograph.reasoning.panel.records.folder import Folder
 from heliograph.reasoning.panel.records.known import Source
 from heliograph.reasoning.panel.records.metered import Metered, meter
 from heliograph.reasoning.panel.records.providers import FinancialDatasets, Fmp
-from heliograph.reasoning.panel.records.sources import Combined, Remembered
+from heliograph.reasoning.panel.records.sources import Again, Combined, Remembered
 from heliograph.reasoning.panel.request import (
     Reply,
     Request,
@@ -49,6 +49,7 @@ from heliograph.reasoning.panel.request import (
 from heliograph.reasoning.panel.runs import Run, Runs
 from heliograph.reasoning.panel.settings import PanelSettings, paid
 
+RENEW_EVERY_S = 60.0
 KNOWN_WITHIN_S = 5.0
 """Whoever begins a run waits so long to be told that a ticker is unknown."""
 
@@ -82,19 +83,28 @@ class PanelWork:
         self._online = _online(settings, clock, spend)
         offline: list[Source] = [Folder(Path(settings.panel_data))] if settings.panel_data else []
         # The providers before the folder, which may be older.
-        self._source = Remembered(Combined([*self._online, *offline]), clock)
+        self._remembered = Remembered(Combined([*self._online, *offline]), clock)
+        self._source = Again(self._remembered)
         memory = MemoryAnswers(settings.panel_answers)
         self._answers: Answers = memory if redis is None else RedisAnswers(redis, memory)
         self._pending: Pending = {}
         self.runs = Runs(redis, clock)
+        self._renewing = asyncio.create_task(self._renew())
 
     async def close(self) -> None:
         """Give up the questions that are under way, and close connections."""
-        for task in self._pending.values():
+        under_way = (*self._pending.values(), self._renewing)
+        for task in under_way:
             task.cancel()
-        await asyncio.gather(*self._pending.values(), return_exceptions=True)
+        await asyncio.gather(*under_way, return_exceptions=True)
         for provider in self._online:
             await provider.close()
+
+    async def _renew(self) -> None:
+        """Have the records of popular tickers at hand before somebody asks."""
+        while True:
+            await asyncio.sleep(RENEW_EVERY_S)
+            await self._remembered.renew()
 
     async def accept(self, body: bytes) -> tuple[Request, Run]:
         """A request that can be run, with its run, which has begun.
@@ -106,7 +116,8 @@ class PanelWork:
         request, now = decode(body), self._clock.now_ns()
         agents = checked(request, day_of(now))
         with contextlib.suppress(TimeoutError, UnavailableError):
-            await asyncio.wait_for(newest_of(request, self._source), KNOWN_WITHIN_S)
+            async with asyncio.timeout(KNOWN_WITHIN_S):
+                await asyncio.gather(newest_of(request, self._remembered), self._remembered.records(MARKET))
         begun = Run(
             run=request.run or derive_id("run", body.decode(), now),
             tickers=request.tickers,
