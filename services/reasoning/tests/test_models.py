@@ -99,7 +99,8 @@ async def test_each_fault_of_the_first_leads_to_the_second_in_bounded_time(
     faults: dict[str, Any] = {fault: 1.0, "retry_after": 0.1}
     server.faults["glm"] = Faults(**faults)
     models = make(model_deadline_s=20.0)
-    models.calls[0].latency._seen.extend([0.2] * ENOUGH)
+    # Only what hangs needs a hedge, which on a busy machine could come before a sound answer.
+    models.calls[0].latency._seen.extend([0.2 if fault == "hang" else 15.0] * ENOUGH)
     began = time.monotonic()
     answer = await answered(models)
     assert time.monotonic() - began < 20
@@ -133,13 +134,13 @@ async def test_a_slow_first_is_hedged_and_the_loser_is_cancelled_and_counted(
 ) -> None:
     models = make()
     first = models.calls[0]
-    first.latency._seen.extend([0.2] * ENOUGH)
+    first.latency._seen.extend([1.0] * ENOUGH)
     server.faults["glm"] = Faults(latency="30")
     before = metrics.MODEL_HEDGES.labels("deepseek")._value.get()
     began = time.monotonic()
     answer = await answered(models)
     assert answer.provider == "deepseek"
-    assert 0.2 <= time.monotonic() - began < 10
+    assert 1.0 <= time.monotonic() - began < 10
     assert metrics.MODEL_HEDGES.labels("deepseek")._value.get() == before + 1
 
     async def left() -> bool:
@@ -246,14 +247,13 @@ async def test_a_breaker_opens_and_closes_again(
 ) -> None:
     models = make(models=["glm"])
     breaker = models.calls[0].breaker
-    monkeypatch.setattr(breaker, "_pause_s", 0.3)
     server.faults["glm"] = Faults(no_balance=1.0)
     for _ in range(5):
         assert (await refused(models)).reason == "failed"
     assert (await refused(models)).reason == "breaker"
     assert len(server.calls) == 5
     server.faults["glm"] = Faults()
-    await asyncio.sleep(0.3)
+    monkeypatch.setattr(breaker, "_pause_s", 0.0)  # the minute is over
     await answered(models)
     await answered(models)
     assert breaker.state(time.monotonic()) == "closed"
