@@ -25,8 +25,7 @@ def check(bars: Floats) -> None:
     """After each bar the same is known as a search finds."""
     symbol = blank(1).view(np.recarray)[0]
     for number, (high, low) in enumerate(bars):
-        symbol.reaches[number % EXTREMES] = high, low
-        absorb_extremes(symbol, number, number % EXTREMES)
+        absorb_extremes(symbol, number, high, low)
         symbol.bars = number + 1
         assert extremes_of(symbol) == searched(bars[: number + 1])
 

@@ -3,9 +3,12 @@
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from heliograph.consensus.engine.indicators import spread
 from heliograph.consensus.engine.layout import REGIMES, VIEWS
-from heliograph.consensus.engine.regime import multiplier_of, regime_of, view_of
+from heliograph.consensus.engine.regime import in_crisis, multiplier_of, regime_of, view_of
 from heliograph.consensus.engine.rules import Rules
 
 RULES = Rules()
@@ -27,7 +30,31 @@ RULES = Rules()
 def test_regime(
     bars: int, spreads: tuple[float, float], averages: tuple[float, float, float], regime: str
 ) -> None:
-    assert REGIMES[regime_of(bars, *spreads, *averages, RULES)] == regime
+    crisis = in_crisis(*sums(spreads[0], 20), *sums(spreads[1], 50), RULES)
+    assert REGIMES[regime_of(bars, crisis, *averages)] == regime
+
+
+def sums(deviation: float, count: int, mean: float = 0.0) -> tuple[float, float]:
+    """Sum and sum of squares of so many returns with this spread about their mean."""
+    return count * mean, count * mean * mean + (count - 1) * deviation * deviation
+
+
+@given(
+    st.floats(0, 0.1),
+    st.floats(-0.05, 0.05),
+    st.floats(-0.05, 0.05),
+    st.sampled_from((0.0, 0.5, 1.0, 1.5, 3.0)),
+    st.integers(-40, 40),
+)
+def test_a_crisis_is_what_the_two_spreads_say_however_near_they_are(
+    spread_50: float, mean_20: float, mean_50: float, ratio: float, ulps: int
+) -> None:
+    """The short way by variances decides only what the roots would decide likewise."""
+    total_20, squares_20 = sums(ratio * spread_50, 20, mean_20)
+    squares_20 += ulps * math.ulp(squares_20)
+    total_50, squares_50 = sums(spread_50, 50, mean_50)
+    expected = spread(total_20, squares_20, 20) > RULES.crisis_ratio * spread(total_50, squares_50, 50)
+    assert in_crisis(total_20, squares_20, total_50, squares_50, RULES) == expected
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def test_a_cut_snapshot_is_found(engine: Engine, cut: int) -> None:
 def test_another_version_is_told(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     data = engine.snapshot()
     monkeypatch.setattr(snapshot, "VERSION", snapshot.VERSION + 1)
-    with pytest.raises(InputError, match="version 4, expected 5"):
+    with pytest.raises(InputError, match="version 5, expected 6"):
         Engine().restore(data)
 
 

@@ -58,6 +58,8 @@ def test_signals_go_on_as_if_the_shares_had_always_been_new(walk: Walk, others: 
         "closes",
         "volumes",
         "reaches",
+        "highest",
+        "lowest",
         "emas_20",
         "atr_14",
         "close_sum_200",

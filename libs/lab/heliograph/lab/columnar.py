@@ -26,8 +26,8 @@ from heliograph.tracker.closing import PERCENT, Costs
 
 ROOM = 1024
 """Signals in a block, which is followed to its outcomes while it is in the cache."""
-SPARSE = 8
-"""Bars a signal that room is made for; where there are more signals there is made more room."""
+SPARSE = 2
+"""Bars a signal that room is made for, which takes memory only as it fills; for more there is made more."""
 DOUBT = 1e-6
 SCALE_RAW = 10.0**2
 SCALE_SHARE = 10.0**DIGITS

@@ -12,9 +12,16 @@ import msgspec
 import numba
 import numpy as np
 
+from heliograph.consensus.engine.layout import offset_of
 from heliograph.lab.bars import DAY_NS, Bars, Floats, Integers
-from heliograph.lab.trades import Trades
+from heliograph.lab.trades import Trades, layout
 from heliograph.tracker.closing import PERCENT, Costs
+
+SYMBOL, ROW, EXIT_ROW, TS, CLOSED, SIDE, ENTRY, EXIT = (
+    offset_of(layout(0), name) // 8
+    for name in ("symbol", "row", "exit_row", "ts", "closed", "side", "entry", "exit")
+)
+"""Where a trade has these among its fields, each of which takes eight bytes."""
 
 
 class Ledger(msgspec.Struct, kw_only=True):
@@ -46,62 +53,78 @@ def post(trades: Trades, bars: Bars, start: int, costs: Costs) -> Ledger:
         start: nanoseconds.
         costs: of a round trip.
     """
-    days = bars.days
-    first, last = (int(days.min()), int(days.max())) if len(bars) else (0, 0)
-    day = days - first
-    profit, held = np.zeros(last - first + 1), np.zeros(last - first + 1)
+    first, last = (int(bars.ts.min()) // DAY_NS, int(bars.ts.max()) // DAY_NS) if len(bars) else (0, 0)
+    days = last - first + 1
+    profit, held, counts = np.zeros(days), np.zeros(days), np.zeros(days, np.int64)
     cost = costs.round_trip / PERCENT
-    ends = bars.starts[1:][trades["symbol"]]
-    row, exit_row, side, entry, exit_ = (
-        np.ascontiguousarray(trades[name]) for name in ("row", "exit_row", "side", "entry", "exit")
-    )
-    mark(row, exit_row, side, entry, exit_, ends, bars.close, day, cost / 2.0, profit)
-    begun = hold(bars.starts, bars.ts, bars.close, day, start, cost, held)
-    within = bars.ts >= start
-    final = bars.ts[ends - 1] + bars.lengths[trades["symbol"]]
-    until = np.where(trades["closed"] > 0, trades["closed"], final)
+    words = np.ascontiguousarray(trades).view(np.int64).reshape(len(trades), trades.dtype.itemsize // 8)
+    numbers = words.view(np.float64)
+    holding = mark(words, numbers, bars.starts, bars.lengths, bars.ts, bars.close, first, cost / 2.0, profit)
+    begun = hold(bars.starts, bars.ts, bars.close, first, start, cost, held, counts)
     return Ledger(
         first=first,
         profit=profit,
         held=held,
-        bars=np.bincount(day[within], minlength=len(profit)),
+        bars=counts,
         symbols=begun,
-        holding_ns=float(np.sum(until - trades["ts"], dtype=np.float64)),
+        holding_ns=holding,
     )
 
 
 @numba.njit(cache=True)
 def mark(
-    row: Integers,
-    exit_row: Integers,
-    side: Integers,
-    entry: Floats,
-    exit_: Floats,
-    ends: Integers,
+    words: Integers,
+    numbers: Floats,
+    starts: Integers,
+    lengths: Integers,
+    ts: Integers,
     close: Floats,
-    day: Integers,
+    first: int,
     half_cost: float,
     profit: Floats,
-) -> None:
-    """Add what each position earned from close to close, and its costs, to the days."""
-    for k in range(row.size):
-        ended = exit_row[k] >= 0
-        last_row = exit_row[k] if ended else ends[k] - 1
-        profit[day[row[k]]] -= half_cost
-        before = entry[k]
-        for j in range(row[k] + 1, last_row + 1):
-            price = exit_[k] if ended and j == last_row else close[j]
-            profit[day[j]] += side[k] * (price - before) / entry[k]
+) -> float:
+    """Add what each position earned from close to close, and its costs, to the days from `first` on.
+
+    `words` are the trades by fields, shape (trades, fields); `numbers` the same as floats.
+
+    Returns:
+        The time for which they were open, nanoseconds, added up.
+    """
+    holding = 0.0
+    for k in range(len(words)):
+        row, exit_row, symbol = words[k, ROW], words[k, EXIT_ROW], words[k, SYMBOL]
+        side, entry = words[k, SIDE], numbers[k, ENTRY]
+        end = starts[symbol + 1]
+        ended = exit_row >= 0
+        last_row = exit_row if ended else end - 1
+        closed = words[k, CLOSED]
+        holding += (closed if closed > 0 else ts[end - 1] + lengths[symbol]) - words[k, TS]
+        profit[ts[row] // DAY_NS - first] -= half_cost
+        before = entry
+        for j in range(row + 1, last_row + 1):
+            price = numbers[k, EXIT] if ended and j == last_row else close[j]
+            profit[ts[j] // DAY_NS - first] += side * (price - before) / entry
             before = price
         if ended:
-            profit[day[last_row]] -= half_cost
+            profit[ts[last_row] // DAY_NS - first] -= half_cost
+    return holding
 
 
 @numba.njit(cache=True)
 def hold(
-    starts: Integers, ts: Integers, close: Floats, day: Integers, start: int, cost: float, held: Floats
+    starts: Integers,
+    ts: Integers,
+    close: Floats,
+    first: int,
+    start: int,
+    cost: float,
+    held: Floats,
+    counts: Integers,
 ) -> int:
-    """Add what holding each symbol from its first close of the period earned; how many symbols have one."""
+    """Add what holding each symbol from its first close of the period earned; how many symbols have one.
+
+    `counts` receives the bars of each day.
+    """
     count = 0
     for symbol in range(starts.size - 1):
         bought = 0.0
@@ -109,12 +132,14 @@ def hold(
         for j in range(starts[symbol], starts[symbol + 1]):
             if ts[j] < start:
                 continue
+            day = ts[j] // DAY_NS - first
+            counts[day] += 1
             if bought == 0.0:
                 bought = close[j]
-                held[day[j]] -= cost
+                held[day] -= cost
                 count += 1
             else:
-                held[day[j]] += (close[j] - before) / bought
+                held[day] += (close[j] - before) / bought
             before = close[j]
     return count
 

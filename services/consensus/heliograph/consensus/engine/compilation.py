@@ -8,6 +8,8 @@ from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload, register_jitable
 
@@ -65,6 +67,63 @@ def borrowed(array: A) -> A:
 def _borrowed_when_compiled(array: Any) -> Any:  # noqa: ARG001 - its type is all that counts
     def found(array: Any) -> Any:
         return _without_owner(array)
+
+    return found
+
+
+def _same(typing: Any, one: Any, other: Any) -> Any:  # noqa: ARG001 - numba's signature
+    """Whether two records lie in the same place."""
+
+    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
+        return builder.icmp_unsigned("==", *args)
+
+    return types.boolean(one, other), lower
+
+
+_same_place = cast("Callable[[Any, Any], bool]", intrinsic(_same))
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two records are known to be one; outside of a kernel that is never known."""
+    return one is other
+
+
+@overload(same)
+def _same_when_compiled(one: Any, other: Any) -> Any:  # noqa: ARG001 - their types are all that counts
+    def found(one: Any, other: Any) -> bool:
+        return _same_place(one, other)
+
+    return found
+
+
+def _ahead(typing: Any, record: Any, offset: Any) -> Any:  # noqa: ARG001 - numba's signature
+    """Ask for the cache line of a byte of a record."""
+
+    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
+        byte, word = ir.IntType(8), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte.as_pointer(), word, word, word])
+        prefetch = cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]
+            builder.module, kind, "llvm.prefetch.p0i8"
+        )
+        place = builder.gep(builder.bitcast(args[0], byte.as_pointer()), [args[1]])
+        # For reading, into all caches, of data.
+        builder.call(prefetch, [place, word(0), word(3), word(1)])
+        return context.get_dummy_value()
+
+    return types.void(record, types.int64), lower
+
+
+_line_ahead = cast("Callable[[Any, int], None]", intrinsic(_ahead))
+
+
+def fetch_ahead(record: Any, offset: int) -> None:
+    """Have the processor fetch the cache line of a byte of a record before it is needed; changes nothing."""
+
+
+@overload(fetch_ahead)
+def _fetch_ahead_when_compiled(record: Any, offset: Any) -> Any:  # noqa: ARG001 - as above
+    def found(record: Any, offset: Any) -> None:
+        _line_ahead(record, offset)
 
     return found
 

@@ -14,6 +14,9 @@ FAST = 12
 SLOW = 26
 SMOOTH = 9
 EMA = 20
+LONGEST = 200
+"""The longest window of a running sum; COMMON divides all of them, so only at its multiples one can begin."""
+COMMON = 10
 FIRST_SIGNAL = SLOW + SMOOTH - 1
 ROUNDING = 1e-12
 """Relative difference under which two figures are equal: noise of rounding must not take a side."""
@@ -26,11 +29,7 @@ def side_of(value: float, reference: float, scale: float) -> int:
     """+1 where `value` is above `reference`, −1 below, 0 where they are equal within rounding of `scale`."""
     difference = value - reference
     margin = ROUNDING * abs(scale)
-    if difference > margin:
-        return 1
-    if difference < -margin:
-        return -1
-    return 0
+    return int(difference > margin) - int(difference < -margin)
 
 
 @compiled
@@ -105,11 +104,9 @@ def mean_of_newest(ring: Floats, held: int, window: int) -> float:
 @compiled
 def wilder(average: float, value: float, held: int) -> float:
     """Wilder's average over 14 values, the newest being the `held`-th: their sum until there are 14."""
-    if held < WILDER:
-        return average + value
-    if held == WILDER:
-        return (average + value) / WILDER
-    return (average * (WILDER - 1) + value) / WILDER
+    if held > WILDER:
+        return (average * (WILDER - 1) + value) / WILDER
+    return average + value if held < WILDER else (average + value) / WILDER
 
 
 @compiled
@@ -117,61 +114,124 @@ def absorb(symbol: Symbol, high: float, low: float, close: float, volume: float)
     """Take the next bar of a symbol into its indicators."""
     before = symbol.bars
     bars = before + 1
-    slot, volume_slot, reach_slot = before % CLOSES, before % VOLUMES, before % EXTREMES
+    slot, volume_slot = before % CLOSES, before % VOLUMES
     symbol.closes[slot] = close
     symbol.volumes[volume_slot] = volume
-    symbol.close_sum_20 = rolled(symbol.close_sum_20, symbol.closes, slot, bars, 20)
-    symbol.close_sum_50 = rolled(symbol.close_sum_50, symbol.closes, slot, bars, 50)
-    symbol.close_sum_200 = rolled(symbol.close_sum_200, symbol.closes, slot, bars, 200)
-    symbol.volume_sum_20 = rolled(symbol.volume_sum_20, symbol.volumes, volume_slot, bars, 20)
+    absorb_sums(symbol, bars, slot, volume_slot, close, volume)
     if before > 0:
-        absorb_change(symbol, before, slot, high, low, close)
+        absorb_returns(symbol, before, slot, close)
+        absorb_change(symbol, before, high, low, close)
     absorb_macd(symbol, bars, close)
     absorb_ema(symbol, bars, close)
-    symbol.reaches[reach_slot, 0] = high
-    symbol.reaches[reach_slot, 1] = low
-    absorb_extremes(symbol, before, reach_slot)
+    absorb_extremes(symbol, before, high, low)
     symbol.close = close
     symbol.bars = bars
 
 
 @compiled
-def absorb_extremes(symbol: Symbol, newest: int, slot: int) -> None:
-    """Which bars of the newest 40 have the highest high and the lowest low, of equal ones the latest.
-
-    Looked for anew only where the one before has left the window: that is one bar in a dozen.
-    """
-    reaches = symbol.reaches
-    if newest - symbol.high_bar >= EXTREMES:
-        best, found = reaches[slot, 0], newest
-        for bar in range(newest - 1, newest - EXTREMES, -1):
-            value = reaches[bar % EXTREMES, 0]
-            if value > best:
-                best, found = value, bar
-        symbol.high_bar = found
-    elif reaches[slot, 0] >= reaches[symbol.high_bar % EXTREMES, 0]:
-        symbol.high_bar = newest
-    if newest - symbol.low_bar >= EXTREMES:
-        best, found = reaches[slot, 1], newest
-        for bar in range(newest - 1, newest - EXTREMES, -1):
-            value = reaches[bar % EXTREMES, 1]
-            if value < best:
-                best, found = value, bar
-        symbol.low_bar = found
-    elif reaches[slot, 1] <= reaches[symbol.low_bar % EXTREMES, 1]:
-        symbol.low_bar = newest
+def absorb_sums(symbol: Symbol, bars: int, slot: int, volume_slot: int, close: float, volume: float) -> None:
+    """The sums of closes and of volumes; at most bars no window is taken afresh, and none is short."""
+    closes, volumes = symbol.closes, symbol.volumes
+    if bars > LONGEST and bars % COMMON != 0:
+        symbol.close_sum_20 = symbol.close_sum_20 + close - closes[earlier(slot, 20, CLOSES)]
+        symbol.close_sum_50 = symbol.close_sum_50 + close - closes[earlier(slot, 50, CLOSES)]
+        symbol.close_sum_200 = symbol.close_sum_200 + close - closes[earlier(slot, 200, CLOSES)]
+        symbol.volume_sum_20 = symbol.volume_sum_20 + volume - volumes[earlier(volume_slot, 20, VOLUMES)]
+        return
+    symbol.close_sum_20 = rolled(symbol.close_sum_20, closes, slot, bars, 20)
+    symbol.close_sum_50 = rolled(symbol.close_sum_50, closes, slot, bars, 50)
+    symbol.close_sum_200 = rolled(symbol.close_sum_200, closes, slot, bars, 200)
+    symbol.volume_sum_20 = rolled(symbol.volume_sum_20, volumes, volume_slot, bars, 20)
 
 
 @compiled
-def absorb_change(symbol: Symbol, changes: int, slot: int, high: float, low: float, close: float) -> None:
-    """What rests on the step from the bar before: returns, Wilder's gain and loss (RSI), true range (ATR)."""
-    prior = symbol.close
+def absorb_returns(symbol: Symbol, changes: int, slot: int, close: float) -> None:
+    """The sums of returns and of their squares, likewise."""
+    closes = symbol.closes
+    if changes > LONGEST and changes % COMMON != 0:
+        newest = close / closes[earlier(slot, 1, CLOSES)] - 1.0
+        square = newest * newest
+        oldest = return_at(closes, earlier(slot, 20, CLOSES))
+        symbol.return_sum_20 = symbol.return_sum_20 + newest - oldest
+        symbol.return_squares_20 = symbol.return_squares_20 + square - oldest * oldest
+        oldest = return_at(closes, earlier(slot, 50, CLOSES))
+        symbol.return_sum_50 = symbol.return_sum_50 + newest - oldest
+        symbol.return_squares_50 = symbol.return_squares_50 + square - oldest * oldest
+        return
     symbol.return_sum_20, symbol.return_squares_20 = rolled_returns(
-        symbol.return_sum_20, symbol.return_squares_20, symbol.closes, slot, changes, 20
+        symbol.return_sum_20, symbol.return_squares_20, closes, slot, changes, 20
     )
     symbol.return_sum_50, symbol.return_squares_50 = rolled_returns(
-        symbol.return_sum_50, symbol.return_squares_50, symbol.closes, slot, changes, 50
+        symbol.return_sum_50, symbol.return_squares_50, closes, slot, changes, 50
     )
+
+
+@compiled
+def absorb_extremes(symbol: Symbol, newest: int, high: float, low: float) -> None:
+    """The highest high and the lowest low of the newest 40 bars, and which bars have them.
+
+    Of equal ones the latest counts. Looked for anew only where the one before has left the window and the
+    newest does not take its place.
+    """
+    slot = newest % EXTREMES
+    reaches = symbol.reaches
+    reaches[slot, 0] = high
+    reaches[slot, 1] = low
+    highest, high_bar = symbol.highest, symbol.high_bar
+    higher = high >= highest
+    symbol.highest = high if higher else highest
+    symbol.high_bar = newest if higher else high_bar
+    if newest - symbol.high_bar >= EXTREMES:
+        best = highest_of(reaches)
+        symbol.highest, symbol.high_bar = best, newest - age_of(reaches, 0, best, slot)
+    lowest, low_bar = symbol.lowest, symbol.low_bar
+    lower = low <= lowest or newest == 0
+    symbol.lowest = low if lower else lowest
+    symbol.low_bar = newest if lower else low_bar
+    if newest - symbol.low_bar >= EXTREMES:
+        best = lowest_of(reaches)
+        symbol.lowest, symbol.low_bar = best, newest - age_of(reaches, 1, best, slot)
+
+
+@compiled
+def highest_of(reaches: Floats) -> float:
+    """The highest high of a full ring, by four that do not wait for each other."""
+    one, two, three, four = reaches[0, 0], reaches[1, 0], reaches[2, 0], reaches[3, 0]
+    for at in range(4, EXTREMES, 4):
+        one = max(one, reaches[at, 0])
+        two = max(two, reaches[at + 1, 0])
+        three = max(three, reaches[at + 2, 0])
+        four = max(four, reaches[at + 3, 0])
+    found: float = max(one, two, three, four)
+    return found
+
+
+@compiled
+def lowest_of(reaches: Floats) -> float:
+    """The lowest low, likewise."""
+    one, two, three, four = reaches[0, 1], reaches[1, 1], reaches[2, 1], reaches[3, 1]
+    for at in range(4, EXTREMES, 4):
+        one = min(one, reaches[at, 1])
+        two = min(two, reaches[at + 1, 1])
+        three = min(three, reaches[at + 2, 1])
+        four = min(four, reaches[at + 3, 1])
+    found: float = min(one, two, three, four)
+    return found
+
+
+@compiled
+def age_of(reaches: Floats, column: int, value: float, slot: int) -> int:
+    """How many bars before the newest one, at `slot`, the latest with this value is; there is one."""
+    age = 0
+    while reaches[earlier(slot, age, EXTREMES), column] != value:
+        age += 1
+    return age
+
+
+@compiled
+def absorb_change(symbol: Symbol, changes: int, high: float, low: float, close: float) -> None:
+    """What rests on the step from the bar before: Wilder's gain and loss (RSI), true range (ATR)."""
+    prior = symbol.close
     change = close - prior
     symbol.average_gain = wilder(symbol.average_gain, max(change, 0.0), changes)
     symbol.average_loss = wilder(symbol.average_loss, max(-change, 0.0), changes)

@@ -6,8 +6,9 @@ from heliograph.common import outcomes
 from heliograph.consensus.engine.arms import arm_of
 from heliograph.consensus.engine.compilation import borrowed, compiled, compiled_on_disk
 from heliograph.consensus.engine.consensus import tally, verdict_of
+from heliograph.consensus.engine.foresight import look_ahead
 from heliograph.consensus.engine.frames import DAY, absorb_frames, clock_of
-from heliograph.consensus.engine.indicators import absorb, change_over, rsi, spread
+from heliograph.consensus.engine.indicators import absorb, change_over, rsi
 from heliograph.consensus.engine.layout import (
     ARMS,
     BAD_BAR,
@@ -30,7 +31,7 @@ from heliograph.consensus.engine.layout import (
 )
 from heliograph.consensus.engine.prices import prices_of, tradable
 from heliograph.consensus.engine.programs import tally_programs
-from heliograph.consensus.engine.regime import multiplier_of, regime_of, view_of
+from heliograph.consensus.engine.regime import in_crisis, multiplier_of, regime_of, view_of
 from heliograph.consensus.engine.rules import Rules
 from heliograph.consensus.engine.swing import swing
 from heliograph.consensus.engine.votes import technical, trend
@@ -68,6 +69,18 @@ def refusal(
 
 
 @compiled
+def untouched(
+    side: int, stop: float, target: float, expires: int, closed_at: int, high: float, low: float
+) -> bool:
+    """Whether a bar leaves a signal open, as `close_by_bar` says at greater length.
+
+    A bar that is not refused opens between its low and its high, so that these two say it all.
+    """
+    floor, ceiling = (stop, target) if side > 0 else (target, stop)
+    return bool((low > floor) & (high < ceiling) & (closed_at < expires))
+
+
+@compiled
 def close_one(
     symbol: Symbol,
     column: int,
@@ -87,6 +100,8 @@ def close_one(
         return False, 0.0
     side = 1 - 2 * (column % 2)
     stop, target = symbol.stop[column], symbol.target[column]
+    if untouched(side, stop, target, expires, closed_at, high, low):
+        return False, 0.0
     result, leaving = close_by_bar(side, stop, target, expires, bar_ts, closed_at, open_, high, low, close)
     if result == outcomes.OPEN:
         return False, 0.0
@@ -135,12 +150,12 @@ def cast_from_bars(
     """Let the sources that have a weight and need nothing but bars vote, as soon as each has enough."""
     count = symbol.bars
     close = symbol.close
+    strength = rsi(symbol.average_gain, symbol.average_loss, close)
     if voting & 1 << TREND and count >= MINIMUM_BARS[TREND]:
         change = change_over(symbol, 5)
         ballot = trend(close, sma_20, sma_50, volume, symbol.volume_sum_20 / 20.0, change, rules)
         cast(symbol, TREND, ballot, time)
     if voting & 1 << TECHNICAL and count >= MINIMUM_BARS[TECHNICAL]:
-        strength = rsi(symbol.average_gain, symbol.average_loss, close)
         macd = symbol.ema_12 - symbol.ema_26
         ballot = technical(close, sma_20, sma_50, strength, macd, symbol.macd_signal, rules)
         cast(symbol, TECHNICAL, ballot, time)
@@ -152,9 +167,10 @@ def cast_from_bars(
 def surroundings(symbol: Symbol, sma_20: float, sma_50: float, rules: Rules) -> tuple[int, int]:
     """Regime and view of a symbol."""
     sma_200 = symbol.close_sum_200 / 200.0
-    spread_20 = spread(symbol.return_sum_20, symbol.return_squares_20, 20)
-    spread_50 = spread(symbol.return_sum_50, symbol.return_squares_50, 50)
-    regime = regime_of(symbol.bars, spread_20, spread_50, sma_20, sma_50, sma_200, rules)
+    crisis = in_crisis(
+        symbol.return_sum_20, symbol.return_squares_20, symbol.return_sum_50, symbol.return_squares_50, rules
+    )
+    regime = regime_of(symbol.bars, crisis, sma_20, sma_50, sma_200)
     return regime, view_of(regime, symbol.close, symbol.atr_14, sma_20, sma_50, sma_200, rules)
 
 
@@ -315,6 +331,7 @@ def step(
     clock = clock_of(interval_ns, bar_ts)
     made = 0
     for position in range(rows.size):
+        look_ahead(symbols, rows, position)
         symbol: Symbol = symbols[rows[position]]
         benchmark: Symbol = symbols[first.benchmark] if first.benchmark >= 0 else symbol
         bar = (

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from heliograph.common.errors import InvariantError
 from heliograph.common.patterns import FEATURES
 
 Floats = NDArray[np.float64]
@@ -24,6 +25,8 @@ EXTREMES: Final = 40
 SLOPE: Final = 6
 """Bars over which the slope of EMA20 is taken."""
 AVERAGES: Final = SLOPE + 1
+LINE: Final = 64
+"""Bytes that a cache reads at once; the record of each symbol begins with one."""
 FRAMES: Final = 2
 """Higher timeframes kept of each symbol."""
 
@@ -91,6 +94,9 @@ those taken: `signals`, or the reason why there was none."""
 class Symbol:
     """All that is known of one symbol (prices in quote currency, returns as fractions); zero at first.
 
+    In the order in which a bar needs it: what every bar reads and writes lies in the first seven lines of 64
+    bytes, and the rings behind all else.
+
     Attributes:
         key: hash of its name, which gives it to an arm.
         bars: taken so far.
@@ -103,7 +109,7 @@ class Symbol:
         closes: ring; bar number n (from 0) lies at n mod the length; `volumes` likewise.
         reaches: ring of high and low, likewise.
         high_bar: number of the bar with the highest of those highs, of equal ones the latest; `low_bar`
-            that of the lowest low.
+            that of the lowest low; `highest`, `lowest` those two.
         emas_20: ring of EMA20, from the 20th bar, likewise.
         frame_period: of each higher timeframe the number of its bar under way plus 1; 0 where there is none.
         frame_bars: complete bars so far, `frame_close` the close of the newest one.
@@ -116,7 +122,6 @@ class Symbol:
         entry: of those signals; `stop`, `target` likewise.
     """
 
-    key: int
     bars: int
     last_ts: int
     interval_ns: int
@@ -135,28 +140,31 @@ class Symbol:
     average_gain: float
     average_loss: float
     atr_14: float
+    high_bar: int
+    low_bar: int
+    highest: float
+    lowest: float
+    frame_period: Annotated[Integers, FRAMES]
     emas_20: Annotated[Floats, AVERAGES]
+    key: int
+    expires: Annotated[Integers, 2 * ARMS]
+    frame_label: Annotated[Integers, FRAMES]
+    outcomes: int
+    outcome_r: float
     direction: Annotated[Integers, len(SOURCES)]
     confidence: Annotated[Floats, len(SOURCES)]
     voted_at: Annotated[Integers, len(SOURCES)]
-    expires: Annotated[Integers, 2 * ARMS]
     entry: Annotated[Floats, 2 * ARMS]
     stop: Annotated[Floats, 2 * ARMS]
     target: Annotated[Floats, 2 * ARMS]
-    outcomes: int
-    outcome_r: float
-    frame_period: Annotated[Integers, FRAMES]
-    frame_label: Annotated[Integers, FRAMES]
     frame_bars: Annotated[Integers, FRAMES]
     frame_close: Annotated[Floats, FRAMES]
     frame_emas: Annotated[Floats, FRAMES, AVERAGES]
     frame_gain: Annotated[Floats, FRAMES]
     frame_loss: Annotated[Floats, FRAMES]
-    closes: Annotated[Floats, CLOSES]
     volumes: Annotated[Floats, VOLUMES]
     reaches: Annotated[Floats, EXTREMES, 2]
-    high_bar: int
-    low_bar: int
+    closes: Annotated[Floats, CLOSES]
 
 
 class Table:
@@ -302,16 +310,29 @@ class Decision(msgspec.Struct):
     arm: int
 
 
-def layout_of(record: type) -> np.dtype[np.void]:
-    """The record of little-endian 64-bit numbers, and arrays of them, that a class of annotations says."""
+def layout_of(record: type, multiple: int = 1) -> np.dtype[np.void]:
+    """The record of little-endian 64-bit numbers, and arrays of them, that a class of annotations says.
+
+    Its size is brought to the next multiple of some bytes by zeros at its end, a field `rest`.
+    """
     fields: list[tuple[str, str, tuple[int, ...]]] = []
     for name, hint in get_type_hints(record, include_extras=True).items():
         kind, *shape = get_args(hint) or (hint,)
         fields.append((name, "<i8" if kind in (int, Integers) else "<f8", tuple(shape)))
+    spare = -np.dtype(fields).itemsize % multiple
+    if spare:
+        fields.append(("rest", "<i8", (spare // 8,)))
     return np.dtype(fields)
 
 
-SYMBOL = layout_of(Symbol)
+def offset_of(layout: np.dtype[np.void], field: str) -> int:
+    """Bytes before a field of a record."""
+    if layout.fields is None:
+        raise InvariantError(f"layout: {layout} has no fields")
+    return layout.fields[field][1]
+
+
+SYMBOL = layout_of(Symbol, LINE)
 TABLE = layout_of(Table)
 SEAT = layout_of(Seat)
 PROGRAM = layout_of(Program)

@@ -1,7 +1,7 @@
 """The regime of a symbol, its enhanced view, and the multiplier that goes with it."""
 
 from heliograph.consensus.engine.compilation import compiled
-from heliograph.consensus.engine.indicators import side_of
+from heliograph.consensus.engine.indicators import side_of, spread
 from heliograph.consensus.engine.layout import (
     BEAR,
     BULL,
@@ -16,6 +16,8 @@ from heliograph.consensus.engine.rules import Rules
 
 REGIME_BARS = 200
 """Bars under which the regime is UNKNOWN: SMA200 needs them."""
+CLEAR = 1e-12
+"""Share of the mean squares by which two variances differ that no rounding can bring into another order."""
 
 
 @compiled
@@ -26,13 +28,32 @@ def averages_side(sma_20: float, sma_50: float, sma_200: float) -> int:
 
 
 @compiled
+def in_crisis(total_20: float, squares_20: float, total_50: float, squares_50: float, rules: Rules) -> bool:
+    """Whether the spread of 20 returns is over `crisis_ratio` times that of 50, by their sums and squares'.
+
+    Two variances that are clearly apart need no root and no division; only for the others both are taken.
+    """
+    allowed = rules.crisis_ratio * rules.crisis_ratio
+    short = (squares_20 - total_20 * total_20 * (1.0 / 20.0)) * (1.0 / 19.0)
+    long = (squares_50 - total_50 * total_50 * (1.0 / 50.0)) * (1.0 / 49.0)
+    excess = short - allowed * long
+    if abs(excess) > CLEAR * (abs(squares_20) + allowed * abs(squares_50)):
+        return excess > 0.0
+    return spread(total_20, squares_20, 20) > rules.crisis_ratio * spread(total_50, squares_50, 50)
+
+
+@compiled
 def regime_of(
-    bars: int, spread_20: float, spread_50: float, sma_20: float, sma_50: float, sma_200: float, rules: Rules
+    bars: int,
+    crisis: bool,  # noqa: FBT001 - in the kernel
+    sma_20: float,
+    sma_50: float,
+    sma_200: float,
 ) -> int:
-    """CRISIS before BULL before BEAR before CHOP; UNKNOWN with under 200 bars. Spreads are of returns."""
+    """CRISIS before BULL before BEAR before CHOP; UNKNOWN with under 200 bars."""
     if bars < REGIME_BARS:
         return UNKNOWN
-    if spread_20 > rules.crisis_ratio * spread_50:
+    if crisis:
         return CRISIS
     side = averages_side(sma_20, sma_50, sma_200)
     if side > 0:

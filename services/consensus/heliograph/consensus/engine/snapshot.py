@@ -16,7 +16,7 @@ from heliograph.consensus.engine.others import Others
 from heliograph.consensus.engine.state import INITIAL_ROWS, State
 
 MAGIC = b"HELIOGRAPH-CONSENSUS"
-VERSION = 4
+VERSION = 5
 """Goes up with every change of `layout`, or of what its fields mean."""
 HEADER = len(MAGIC) + 2 + hashlib.sha256().digest_size
 

@@ -26,6 +26,8 @@ PRICES: Final = (
     "frame_loss",
     "closes",
     "reaches",
+    "highest",
+    "lowest",
 )
 """What is counted in quote currency a share; `volumes` are in shares, all else is in neither."""
 VOLUMES: Final = ("volume_sum_20", "volumes")

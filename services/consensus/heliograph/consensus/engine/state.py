@@ -9,6 +9,7 @@ from heliograph.common.subjects import check_symbol
 from heliograph.consensus.engine.layout import (
     ABSTAIN,
     COUNTS,
+    LINE,
     SYMBOL,
     Integers,
     Records,
@@ -70,13 +71,17 @@ class State:
             self._rows[symbol] = len(self.names)
             self.names.append(symbol)
         while len(self.names) > len(self.symbols):
-            self.symbols = np.concatenate((self.symbols, blank(len(self.symbols))))
+            held = self.symbols
+            self.symbols = blank(2 * len(held))
+            self.symbols[: len(held)] = held
         for symbol in new:
             self.symbols["key"][self._rows[symbol]] = fnv1a_32(symbol.encode())
 
 
 def blank(count: int) -> Records:
-    """Symbols of which nothing is known; shape (count,)."""
-    symbols = np.zeros(count, SYMBOL)
+    """Symbols of which nothing is known, each at the beginning of a cache line; shape (count,)."""
+    space = np.zeros(count * SYMBOL.itemsize + LINE, np.uint8)
+    begin = -space.ctypes.data % LINE
+    symbols = space[begin : begin + count * SYMBOL.itemsize].view(SYMBOL)
     symbols["direction"] = ABSTAIN
     return symbols

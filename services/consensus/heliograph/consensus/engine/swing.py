@@ -6,7 +6,7 @@ prices, and every rule stands here once.
 
 from typing import Final
 
-from heliograph.consensus.engine.compilation import compiled
+from heliograph.consensus.engine.compilation import compiled, same
 from heliograph.consensus.engine.indicators import ROUNDING, rsi
 from heliograph.consensus.engine.layout import (
     ABSTAIN,
@@ -44,8 +44,8 @@ def extremes_of(symbol: Symbol) -> tuple[int, float, float]:
     the latest counts.
     """
     high_bar, low_bar = symbol.high_bar, symbol.low_bar
-    side = 1 if low_bar < high_bar else (-1 if low_bar > high_bar else 0)
-    return side, symbol.reaches[high_bar % EXTREMES, 0], symbol.reaches[low_bar % EXTREMES, 1]
+    side = int(low_bar < high_bar) - int(low_bar > high_bar)
+    return side, symbol.highest, symbol.lowest
 
 
 @compiled
@@ -151,6 +151,8 @@ def strength_of(symbol: Symbol, benchmark: Symbol) -> float:
     One bar back, since bars of one time come in any order: of the benchmark the newest bar that is older than
     the symbol's newest one is taken.
     """
+    if same(symbol, benchmark):
+        return 0.0
     skip = 1 if benchmark.last_ts >= symbol.last_ts else 0
     known = symbol.bars > STRENGTH_BARS + 1 and benchmark.bars > STRENGTH_BARS + skip
     if not known or benchmark.interval_ns != symbol.interval_ns:

@@ -17,8 +17,7 @@ def label_of(close: float, ema: float, ema_before: float, rsi: float, rules: Rul
     """The label by EMA20 now and six bars before: the slope is their difference as a share of the price."""
     slope = (ema - ema_before) / close
     side = side_of(close, ema, close)
-    if side > 0 and slope > rules.swing_slope and rsi >= rules.swing_rsi_up:
-        return STRONG if slope > rules.swing_slope_strong else 1
-    if side < 0 and slope < -rules.swing_slope and rsi <= MIDDLE - rules.swing_rsi_up:
-        return -STRONG if slope < -rules.swing_slope_strong else -1
-    return 0
+    up = side > 0 and slope > rules.swing_slope and rsi >= rules.swing_rsi_up
+    down = side < 0 and slope < -rules.swing_slope and rsi <= MIDDLE - rules.swing_rsi_up
+    strong = abs(slope) > rules.swing_slope_strong
+    return (int(up) - int(down)) * (STRONG if strong else 1)

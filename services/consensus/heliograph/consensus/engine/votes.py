@@ -13,11 +13,21 @@ EXACT = 1e-9
 
 
 @compiled
+def when(condition: bool, points: float) -> float:  # noqa: FBT001 - in the kernel
+    """The points where the condition holds, else none.
+
+    Both are there before it is asked: a choice between two figures costs nothing, whereas a branch that no
+    processor can foresee costs as much as forty additions.
+    """
+    return points if condition else 0.0
+
+
+@compiled
 def ballot(direction: int, points: float, rules: Rules) -> tuple[int, float]:
     """The vote of so many points: capped, an abstention under the floor."""
-    if not points >= rules.floor - EXACT:
-        return ABSTAIN, 0.0
-    return direction, min(points, rules.cap) / 100.0
+    enough = points >= rules.floor - EXACT
+    confidence = min(points, rules.cap) / 100.0
+    return direction if enough else ABSTAIN, when(enough, confidence)
 
 
 @compiled
@@ -39,18 +49,15 @@ def trend(
 ) -> tuple[int, float]:
     """Price against its averages, volume against its 20-bar mean, and the 5-bar change (a fraction)."""
     direction = side_of(close, sma_20, close)
-    points = rules.trend_base
-    if direction != 0:
-        aligned = order_of(close, sma_20, sma_50) == direction
-        points += rules.trend_aligned if aligned else rules.trend_side
+    aligned = order_of(close, sma_20, sma_50) != 0
+    points = rules.trend_base + when(aligned, rules.trend_aligned)
+    points += when(direction != 0 and not aligned, rules.trend_side)
     if volume_mean > 0.0:
         ratio = volume / volume_mean
-        if ratio > rules.volume_ratio:
-            points += rules.trend_volume
-        elif ratio >= 1.0:
-            points += rules.trend_some_volume
-    if abs(change) > rules.change:
-        points += rules.trend_change
+        much = ratio > rules.volume_ratio
+        points += when(much, rules.trend_volume)
+        points += when(ratio >= 1.0 and not much, rules.trend_some_volume)
+    points += when(abs(change) > rules.change, rules.trend_change)
     return ballot(direction, points, rules)
 
 
@@ -65,25 +72,17 @@ def technical(
     rules: Rules,
 ) -> tuple[int, float]:
     """RSI14 leads, against the crowd; price, MACD and averages agree or not; a neutral RSI follows price."""
-    direction = 0
-    points = rules.technical_base
-    if rsi < rules.rsi_low:
-        direction = 1
-        points += rules.rsi_extreme if rsi < rules.rsi_oversold else rules.rsi_lean
-    elif rsi > rules.rsi_high:
-        direction = -1
-        points += rules.rsi_extreme if rsi > rules.rsi_overbought else rules.rsi_lean
+    base = rules.technical_base
     price_side = side_of(close, sma_20, close)
-    if direction == 0:
-        aligned = price_side != 0 and order_of(close, sma_20, sma_50) == price_side
-        if price_side != 0:
-            points += rules.fallback_aligned if aligned else rules.fallback_side
-        return ballot(price_side, points, rules)
-    if price_side != 0:
-        points += rules.price_agrees if price_side == direction else -rules.price_disagrees
     macd_side = side_of(macd, macd_signal, close)
-    if macd_side != 0:
-        points += rules.macd_agrees if macd_side == direction else -rules.macd_disagrees
-    if side_of(sma_20, sma_50, close) == direction:
-        points += rules.averages_agree
-    return ballot(direction, points, rules)
+    lead = int(rsi < rules.rsi_low) - int(rsi > rules.rsi_high)
+    extreme = rsi < rules.rsi_oversold or rsi > rules.rsi_overbought
+    led = base + (rules.rsi_extreme if extreme else rules.rsi_lean)
+    led += when(price_side == lead, rules.price_agrees) - when(price_side == -lead, rules.price_disagrees)
+    led += when(macd_side == lead, rules.macd_agrees) - when(macd_side == -lead, rules.macd_disagrees)
+    led += when(side_of(sma_20, sma_50, close) == lead, rules.averages_agree)
+    aligned = order_of(close, sma_20, sma_50) != 0
+    follows = base + when(aligned, rules.fallback_aligned)
+    follows += when(price_side != 0 and not aligned, rules.fallback_side)
+    leads = lead != 0
+    return ballot(lead if leads else price_side, led if leads else follows, rules)
