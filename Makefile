@@ -9,6 +9,8 @@ COMMA := ,
 SERVICES := $(notdir $(wildcard services/*))
 MODULES := heliograph.stack.__main__$(foreach s,$(SERVICES),$(COMMA) heliograph.$(s).__main__)
 LOCKED := $(VENV)/.locked
+WARMED := $(VENV)/.warmed
+KERNEL := $(wildcard services/consensus/heliograph/consensus/engine/*.py) libs/common/heliograph/common/outcomes.py
 
 .DEFAULT_GOAL := help
 .PHONY: help up test check bench chaos lock install format clean
@@ -24,12 +26,16 @@ $(BIN)/uv: requirements-bootstrap.txt
 $(LOCKED): $(BIN)/uv requirements.lock $(DISTRIBUTIONS)
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --quiet --require-hashes requirements.lock
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation $(EDITABLE)
-	@# Bytecode of what runs and the kernel's machine code: made here once, so that every start is quick.
+	@# Bytecode of what runs: made here once, so that every start is quick.
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c "import $(MODULES)"
+	@touch $@
+
+$(WARMED): $(LOCKED) $(KERNEL)
+	@# The kernel's machine code likewise, anew whenever a file that it is compiled from is.
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m heliograph.consensus --warm
 	@touch $@
 
-install: $(LOCKED)  ## Install everything into .venv, as locked
+install: $(LOCKED) $(WARMED)  ## Install everything into .venv, as locked
 
 up: install  ## Start the engines and all services, replay the sample (ARGS="--once --json" for one run)
 	@$(BIN)/heliograph up $(ARGS)
