@@ -49,7 +49,7 @@ async def start_shard(bus: Bus, db: ClickHouse) -> AsyncIterator[Callable[[], Sh
     def start() -> ShardOfArchiver:
         service: Any = ShardOfArchiver(db)
         dead = DeadLetters(bus, "archiver", 100)
-        worker = ShardWorker(bus, Positions(bus), service, 1, dead, 64, lambda: None, Precedence())
+        worker = ShardWorker(bus, Positions(bus), service, 1, dead, 64, lambda: None, Precedence(), {})
         running.append((worker, asyncio.create_task(worker.run())))
         return service  # type: ignore[no-any-return] # typed by its use
 

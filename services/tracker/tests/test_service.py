@@ -13,6 +13,7 @@ from heliograph.common.clock import SYSTEM_CLOCK
 from heliograph.common.config import load
 from heliograph.common.errors import ConfigError, HeliographError, InvariantError, UnavailableError
 from heliograph.common.events import BarBatch, DeadLetter, Event, Outcome, Reason, Signal, Vote, encode
+from heliograph.common.pace import Pace
 from heliograph.common.positions import Positions
 from heliograph.common.precedence import Precedence
 from heliograph.common.service import Context, Delivery
@@ -140,9 +141,8 @@ async def test_a_bad_request_is_refused_by_name(
 @pytest.fixture
 async def working(tracker: TrackerService, bus: Bus) -> AsyncIterator[ShardWorker]:
     """The worker that the shell runs, for the shard of A."""
-    worker = ShardWorker(
-        bus, Positions(bus), tracker, SHARD, DeadLetters(bus, "tracker", 5), 16, lambda: None, Precedence()
-    )
+    dead, paces = DeadLetters(bus, "tracker", 5), {"consensus": Pace(bus, "consensus")}
+    worker = ShardWorker(bus, Positions(bus), tracker, SHARD, dead, 16, lambda: None, Precedence(), paces)
     task = asyncio.create_task(worker.run())
     yield worker
     worker.stop()

@@ -174,6 +174,11 @@ class Bus:
         except (TimeoutError, NatsError, OSError) as error:
             raise UnavailableError(f"publish: not confirmed: {error!r}") from error
 
+    async def tell(self, subject: str, number: int) -> None:
+        """Say a number to whoever listens now; nothing is stored, and a lost connection loses it."""
+        with contextlib.suppress(NatsError, OSError):
+            await self.client.publish(subject, str(number).encode())
+
     async def append(
         self, messages: Sequence[Message], *, last_seq: int, guard: str, timeout: float = 5.0
     ) -> int:

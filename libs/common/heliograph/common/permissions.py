@@ -66,7 +66,7 @@ ROLES: dict[str, Role] = {
         looks=("INPUT", "DEAD"),
     ),
     "consensus": Role(
-        publishes=("signal.*.*", "request.*"),
+        publishes=("signal.*.*", "request.*", "handled.consensus.*"),
         asks=("query.tracker.pattern_cases",),
         looks=("INPUT", "SIGNAL"),
         consumers={"INPUT": ("consensus-{shard}-bars",)},
@@ -81,6 +81,7 @@ ROLES: dict[str, Role] = {
     ),
     "tracker": Role(
         publishes=("outcome.*.*",),
+        hears=("handled.consensus.*",),
         answers=("query.tracker.*",),
         asks=("query.archiver.bars",),
         looks=("INPUT", "ANALYSIS"),

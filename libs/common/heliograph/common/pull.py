@@ -34,6 +34,13 @@ PULL_EXPIRES_S = 30.0
 HEARTBEAT_S = 5.0
 SILENCE_S = 2.5 * HEARTBEAT_S
 PIN_LOST = "423"
+PULL_BYTES = 1_500_000
+"""Bytes that one pull may bring. Two are under way at most: a client that is busy for a while must not have
+more waiting for it than the server holds for one connection (`max_pending`), or it loses the connection."""
+TOO_LARGE = "MaxBytes"
+"""In the server's description of why it has ended a pull."""
+ENVELOPE = 64 * 1024
+"""Bytes of a message's subject and headers at most, beyond its payload."""
 
 
 class Received(msgspec.Struct, frozen=True, gc=False):
@@ -58,8 +65,23 @@ class PinnedConsumerConfig(api.ConsumerConfig):
     priority_timeout: int | None = None
 
 
+class Pull(msgspec.Struct):
+    """A request for messages that is under way, the oldest being answered first.
+
+    Attributes:
+        left: how many it may still bring.
+        asked: how many it was for.
+    """
+
+    left: int
+    asked: int
+
+
 class PullConsumer:
-    """The messages of one durable consumer, a bounded number of them in memory."""
+    """The messages of one durable consumer, a bounded number and a bounded size of them in memory.
+
+    At most `window` messages wait or are asked for, and the bytes of two pulls.
+    """
 
     def __init__(
         self,
@@ -81,7 +103,10 @@ class PullConsumer:
         self._window = window
         self._wake = wake
         self._subscription: Subscription | None = None
-        self._outstanding = 0
+        self._pulls: deque[Pull] = deque()
+        self._waiting_bytes = 0
+        self._large = False
+        """Whether the next message is larger than a pull may bring."""
         self._pin = ""
         self._next_seq = 1
         self._broken = ""
@@ -90,7 +115,7 @@ class PullConsumer:
     @property
     def broken(self) -> str:
         """Why order can no longer be vouched for, so that only `rewind` helps; empty while all is well."""
-        if self._broken or self._outstanding == 0:
+        if self._broken or not self._pulls:
             return self._broken
         silence = asyncio.get_running_loop().time() - self._heard
         return f"nothing heard for {silence:.1f} s" if silence > SILENCE_S else ""
@@ -140,8 +165,8 @@ class PullConsumer:
             UnavailableError: the server does not answer.
         """
         await self._unsubscribe()
-        self.waiting.clear()
-        self._outstanding, self._pin, self._next_seq, self._broken = 0, "", 1, ""
+        self._forget()
+        self._pin, self._next_seq, self._broken = "", 1, ""
         try:
             unpin = f"$JS.API.CONSUMER.UNPIN.{self.stream}.{self.durable}"
             await self._bus.client.request(unpin, json.dumps({"group": GROUP}).encode(), 5)
@@ -162,10 +187,13 @@ class PullConsumer:
             return 0.0
         return max(0.0, self.waiting[0].at + rest_s - asyncio.get_running_loop().time())
 
-    async def take(self, limit: int) -> list[Received]:
-        """What has come, oldest first, at most `limit`; empty when nothing has."""
-        batch = [self.waiting.popleft() for _ in range(min(limit, len(self.waiting)))]
+    async def take(self, limit: int, upto: float = math.inf) -> list[Received]:
+        """What has come up to a sequence, oldest first, at most `limit`; empty when nothing has."""
+        batch: list[Received] = []
+        while self.waiting and len(batch) < limit and self.waiting[0].seq <= upto:
+            batch.append(self.waiting.popleft())
         if batch:
+            self._waiting_bytes -= sum(len(received.message.data) for received in batch)
             await self._pull()
         return batch
 
@@ -189,7 +217,13 @@ class PullConsumer:
     async def close(self) -> None:
         """Stop receiving; what was not acknowledged comes to the next owner."""
         await self._unsubscribe()
+        self._forget()
+
+    def _forget(self) -> None:
+        """Let go what waits and what was asked for."""
         self.waiting.clear()
+        self._pulls.clear()
+        self._waiting_bytes = 0
 
     async def _unsubscribe(self) -> None:
         if self._subscription is not None:
@@ -198,18 +232,21 @@ class PullConsumer:
                 await subscription.unsubscribe()
 
     async def _pull(self) -> None:
-        room = self._window - len(self.waiting) - self._outstanding
-        if self._subscription is None or room < self._window // 2:
+        """Ask for more where there is room for half of the window and for the bytes of a pull."""
+        room = self._window - len(self.waiting) - sum(pull.left for pull in self._pulls)
+        size = self._waiting_bytes + len(self._pulls) * PULL_BYTES
+        if self._subscription is None or room < self._window // 2 or size > PULL_BYTES:
             return
         request: dict[str, Any] = {
-            "batch": room,
+            "batch": 1 if self._large else room,
+            "max_bytes": self._bus.client.max_payload + ENVELOPE if self._large else PULL_BYTES,
             "expires": int(PULL_EXPIRES_S * NANOSECONDS),
             "idle_heartbeat": int(HEARTBEAT_S * NANOSECONDS),
             "group": GROUP,
         }
         if self._pin:
             request["id"] = self._pin
-        self._outstanding += room
+        self._pulls.append(Pull(request["batch"], request["batch"]))
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{self.stream}.{self.durable}"
         try:
             await self._bus.client.publish(
@@ -225,18 +262,22 @@ class PullConsumer:
         if status is None:
             self._accept(message, headers.get("Nats-Pin-Id", ""))
         elif status != "100":
-            self._outstanding = max(
-                0, self._outstanding - int(headers.get("Nats-Pending-Messages", self._outstanding))
-            )
             if status == PIN_LOST:
-                self._pin, self._outstanding = "", 0
-            if self._outstanding == 0:
-                with contextlib.suppress(UnavailableError):
-                    await self._pull()
+                self._pin = ""
+                self._pulls.clear()
+            elif self._pulls:
+                ended = self._pulls.popleft()
+                self._large = ended.left == ended.asked and TOO_LARGE in headers.get("Description", "")
+            with contextlib.suppress(UnavailableError):
+                await self._pull()
 
     def _accept(self, message: Msg, pin: str) -> None:
         self._pin = pin or self._pin
-        self._outstanding = max(0, self._outstanding - 1)
+        self._large = False
+        if self._pulls:
+            self._pulls[0].left -= 1
+            if self._pulls[0].left == 0:
+                self._pulls.popleft()
         *_, stream_seq, consumer_seq, _, _ = message.reply.split(".")
         found = int(consumer_seq)
         if found != self._next_seq:
@@ -244,4 +285,5 @@ class PullConsumer:
         else:
             self._next_seq += 1
             self.waiting.append(Received(message, int(stream_seq), self._heard))
+            self._waiting_bytes += len(message.data)
         self._wake.set()

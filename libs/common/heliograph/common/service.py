@@ -37,6 +37,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
         event: the type, or the union of types, that its messages must decode to.
         rest_s: how long a message waits for others to come, unless a whole batch has: what comes of the same
             bars elsewhere, and is more urgent, goes first.
+        announced: whether it is told after each batch how far the service has come.
+        after: the service whose announcements its messages do not overtake (`pace`); none if empty.
     """
 
     name: str
@@ -44,6 +46,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     event: type[Event] | UnionType
     rest_s: float = 0.0
+    announced: bool = False
+    after: str = ""
 
 
 class ShardProcessor(Protocol):

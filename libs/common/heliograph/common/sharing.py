@@ -11,6 +11,7 @@ from heliograph.common.bus import Bus
 from heliograph.common.config import Settings
 from heliograph.common.errors import UnavailableError
 from heliograph.common.members import Membership, View
+from heliograph.common.pace import Pace
 from heliograph.common.positions import Positions
 from heliograph.common.precedence import Precedence
 from heliograph.common.service import Service
@@ -36,6 +37,7 @@ class Sharing:
         self._membership = Membership(bus, service.name, member, settings.member_ttl_s)
         self._positions = Positions(bus)
         self._precedence = Precedence()
+        self._paces = {s.after: Pace(bus, s.after) for s in service.sources if s.after}
         self._dead = DeadLetters(bus, service.name, settings.dead_letter_limit)
         self._workers: dict[int, tuple[ShardWorker, asyncio.Task[None]]] = {}
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -47,6 +49,8 @@ class Sharing:
 
     async def run(self) -> None:
         """Follow the membership until cancelled."""
+        for pace in self._paces.values():
+            await pace.listen()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._positions.run())
             group.create_task(self._follow_membership())
@@ -81,6 +85,7 @@ class Sharing:
             self._settings.batch_messages,
             self._moved,
             self._precedence,
+            self._paces,
         )
         task = asyncio.create_task(worker.run(), name=f"{self._service.name}-{shard}")
         task.add_done_callback(self._ended)

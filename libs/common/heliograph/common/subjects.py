@@ -67,6 +67,11 @@ def request(shard: int | str) -> str:
     return f"request.{shard}"
 
 
+def handled(service: str, shard: int | str) -> str:
+    """Where a service says how far it has handled a shard; a core subject, nothing is stored."""
+    return f"handled.{service}.{shard}"
+
+
 def signal(shard: int | str, symbol: str | None = None) -> str:
     """Where a shard's signals travel; all symbols without one."""
     return f"signal.{shard}.{'>' if symbol is None else encode_symbol(symbol)}"

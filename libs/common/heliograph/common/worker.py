@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
+import math
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import msgspec
 import structlog
@@ -20,6 +21,7 @@ from heliograph.common.errors import (
 )
 from heliograph.common.events import DeadLetter, encode
 from heliograph.common.ids import derive_id
+from heliograph.common.pace import Pace
 from heliograph.common.positions import Positions
 from heliograph.common.precedence import PATIENCE, Precedence
 from heliograph.common.pull import ACK_WAIT_S, PullConsumer, Received
@@ -95,6 +97,7 @@ class ShardWorker:
         batch: int,
         moved: Callable[[], None],
         precedence: Precedence,
+        paces: Mapping[str, Pace],
     ) -> None:
         self.shard = shard
         self._bus = bus
@@ -104,6 +107,7 @@ class ShardWorker:
         self._batch = batch
         self._moved = moved
         self._precedence = precedence
+        self._paces = paces
         self._wake = asyncio.Event()
         self._stopping = False
         self._reading: int | None = None
@@ -204,11 +208,17 @@ class ShardWorker:
 
     def _due_in(self, source: Source, consumer: PullConsumer) -> float:
         """Seconds until messages of a source should be handled."""
+        if consumer.waiting and consumer.waiting[0].seq > self._upto(source):
+            return POLL_S
         due = consumer.due_in(source.rest_s, self._batch)
         if due > 0 or not source.rest_s or self._precedence.free:
             return due
         self._precedence.hold(self._wake)
         return consumer.due_in(PATIENCE * source.rest_s, self._batch)
+
+    def _upto(self, source: Source) -> float:
+        """The sequence up to which messages of a source may be handled now."""
+        return self._paces[source.after].upto(self.shard, self._wake) if source.after else math.inf
 
     async def _step(self, processor: ShardProcessor, consumers: dict[str, PullConsumer]) -> bool:
         """Handle one batch of the most urgent source that has one; whether there was any."""
@@ -218,7 +228,8 @@ class ShardWorker:
                 raise UnavailableError(f"{consumer.durable}: {broken}: starting again")
             if self._due_in(source, consumer) == 0:
                 with self._precedence.turn(rests=source.rest_s > 0):
-                    messages = await consumer.take(self._batch if not self._solo.get(source.name) else 1)
+                    limit = self._batch if not self._solo.get(source.name) else 1
+                    messages = await consumer.take(limit, self._upto(source))
                     await self._handle(processor, source, consumer, messages)
                 return True
         return False
@@ -238,6 +249,8 @@ class ShardWorker:
                     await self._blame(source, consumer, messages, error)
                     raise
         await consumer.ack(messages[-1])
+        if source.announced:
+            await self._bus.tell(subjects.handled(self._service.name, self.shard), messages[-1].seq)
         self._failures = 0
         self._solo[source.name] = max(0, self._solo.get(source.name, 0) - len(messages))
         seconds = time.perf_counter() - started

@@ -30,7 +30,13 @@ class ConsensusService:
     name = "consensus"
     sources: tuple[Source, ...] = (
         # One consumer for all three, since the order of the world is the sequence of the stream.
-        Source(name="bars", stream="INPUT", subject="input.*.{shard}", event=BarBatch | VoteBatch | Tick),
+        Source(
+            name="bars",
+            stream="INPUT",
+            subject="input.*.{shard}",
+            event=BarBatch | VoteBatch | Tick,
+            announced=True,
+        ),
     )
     sharded = True
 

@@ -33,7 +33,14 @@ class TrackerService:
     sources: tuple[Source, ...] = (
         Source(name="signals", stream="SIGNAL", subject="signal.{shard}.>", event=Signal),
         Source(name="reasons", stream="REASON", subject="reason.{shard}.>", event=Reason, rest_s=REST_S),
-        Source(name="bars", stream=INPUT, subject="input.bars.{shard}", event=BarBatch, rest_s=REST_S),
+        Source(
+            name="bars",
+            stream=INPUT,
+            subject="input.bars.{shard}",
+            event=BarBatch,
+            rest_s=REST_S,
+            after="consensus",
+        ),
     )
 
     def __init__(self) -> None:

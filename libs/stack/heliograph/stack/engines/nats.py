@@ -24,7 +24,7 @@ server_name: heliograph
 listen: "{host}:{port}"
 http: "{host}:{monitor}"
 max_payload: 8MB
-max_pending: 64MB
+max_pending: 256MB
 write_deadline: "10s"
 jetstream {{
   store_dir: {store}
