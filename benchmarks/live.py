@@ -52,11 +52,6 @@ class Feed:
             last = await self._bus.last("INPUT", f"input.bars.{shard}")
             self._last[shard] = last.seq if last else 0
 
-    @property
-    def shards(self) -> range:
-        """The shards that it feeds."""
-        return range(DEFAULT_SHARDS)
-
     def goals(self, service: str) -> dict[tuple[str, str], int]:
         """What a service's consumers have acknowledged when they have taken everything sent."""
         return {("INPUT", f"{service}-{shard}-bars"): seq for shard, seq in self._last.items() if seq}
