@@ -336,7 +336,9 @@ def test_every_view_fits_a_phone_and_has_no_serious_fault_of_accessibility(
     window = windows(scheme="dark")
     page = window.open()
     newest = owner(settled, "query.tracker.signals", limit=1)["signals"][0]["id"]
-    for view, whole in {**VIEWS, f"signal/{newest}": ".panel-verification .check"}.items():
+    run = owner(settled, "analyze", tickers=["SNOW"])["run"]
+    one_of_many = {f"signal/{newest}": ".panel-verification .check", f"run/{run}": "table.predictions"}
+    for view, whole in {**VIEWS, **one_of_many}.items():
         window.open(view)
         expect(page.locator(whole).first).to_be_visible()
         for size, scheme, bright in ((DESKTOP, "dark", False), (PHONE, "light", True)):
