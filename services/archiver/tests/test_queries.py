@@ -141,3 +141,17 @@ async def test_bars_that_came_twice_do_not_take_the_place_of_others(db: ClickHou
     assert found["ts"] == [events.start + day * events.day_ns for day in range(3, 8)]
     early = {"symbol": "AAPL", "limit": 5, "to": events.start + 2 * events.day_ns, "from": -(1 << 63) + 1}
     assert len((await queries.bars(db, Request(early)))["ts"]) == 3
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 5, 6])
+@pytest.mark.parametrize("interval", ["1m", "7s"])
+async def test_bars_before_a_long_pause_are_found(
+    db: ClickHouse, events: Any, interval: str, limit: int
+) -> None:
+    """Those that are asked for lie before the pause, in it and after it; an interval may have any name."""
+    minutes = [0, 1, 2, 3, 90_000]
+    times = [events.start + minute * 60 * 10**9 for minute in minutes]
+    made = [events.bars(0, ("AAPL",), interval=interval, ts=ts) for ts in times]
+    await db.insert("bars", event_rows("bars", made))
+    found = await queries.bars(db, Request({"symbol": "AAPL", "limit": limit}))
+    assert (found["interval"], found["ts"]) == (interval, times[-limit:])

@@ -5,17 +5,27 @@ from typing import Any
 
 from heliograph.archiver.clickhouse import ClickHouse
 from heliograph.archiver.requests import Request
+from heliograph.common.intervals import INTERVALS_NS
 
 BARS_DEFAULT = 1000
 BARS_MOST = 20_000
 SPANS_MOST = 10_000
 END_OF_TIME = (1 << 63) - 1
+RECENT = 4
+"""So many times the time that the bars asked for take if none is missing: nights and weekends fit in."""
 
 _PERIOD = """ts BETWEEN fromUnixTimestamp64Nano({from:Int64}, 'UTC')
     AND fromUnixTimestamp64Nano({to:Int64}, 'UTC')"""
-_INTERVAL = f"""
-SELECT interval FROM bars WHERE symbol = {{symbol:String}} AND {_PERIOD}
-GROUP BY interval ORDER BY max(ts) DESC, uniqExact(ts) DESC LIMIT 1
+_NEWEST = f"""
+SELECT interval, toUnixTimestamp64Nano(max(ts)) AS newest FROM bars
+WHERE symbol = {{symbol:String}} AND {_PERIOD}
+    AND ({{interval:String}} = '' OR interval = {{interval:String}})
+GROUP BY interval ORDER BY newest DESC, interval
+"""  # noqa: S608 - its parts are our own
+_MOST_BARS = f"""
+SELECT interval FROM bars
+WHERE symbol = {{symbol:String}} AND interval IN {{intervals:Array(String)}} AND {_PERIOD}
+GROUP BY interval ORDER BY uniqExact(ts) DESC, interval LIMIT 1
 """  # noqa: S608 - its parts are our own
 _BARS = f"""
 SELECT toUnixTimestamp64Nano(ts), `open`, high, low, `close`, volume FROM bars FINAL
@@ -69,10 +79,24 @@ async def bars(db: ClickHouse, request: Request) -> dict[str, Any]:
         "to": request.integer("to", END_OF_TIME, least=-END_OF_TIME, most=END_OF_TIME),
     }
     limit = request.integer("limit", BARS_DEFAULT, least=1, most=BARS_MOST)
-    interval = request.text("interval", "")
-    if not interval:
-        interval = next((row[0] for row in await db.rows(_INTERVAL, parameters)), "")
-    found = await db.rows(_BARS, {**parameters, "interval": interval, "limit": limit})
+    newest = await db.rows(_NEWEST, {**parameters, "interval": request.text("interval", "")})
+    if not newest:
+        return _columns(request.text("interval", ""), [])
+    ties = [interval for interval, ts in newest if ts == newest[0][1]]
+    if len(ties) > 1:
+        ties = [row[0] for row in await db.rows(_MOST_BARS, {**parameters, "intervals": ties})]
+    interval, last = ties[0], int(newest[0][1])
+    wanted = {**parameters, "interval": interval, "limit": limit}
+    # What is asked for lies nearly always at the end of the period, and the engine need not read the rest.
+    length = INTERVALS_NS.get(interval, END_OF_TIME)
+    recent = max(parameters["from"], last - RECENT * limit * length)
+    found = await db.rows(_BARS, {**wanted, "from": recent})
+    if len(found) < limit and recent > parameters["from"]:
+        found = await db.rows(_BARS, wanted)
+    return _columns(interval, found)
+
+
+def _columns(interval: str, found: list[tuple[Any, ...]]) -> dict[str, Any]:
     columns = list(zip(*reversed(found), strict=True)) or [()] * 6
     names = ("ts", "open", "high", "low", "close", "volume")
     return {"interval": interval, **{name: list(column) for name, column in zip(names, columns, strict=True)}}
