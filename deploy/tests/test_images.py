@@ -9,6 +9,8 @@ from pathlib import Path
 import pins
 import pytest
 
+from heliograph.stack.services import LEAN
+
 LOCK = """\
 alpha==1.0 \\
     --hash=sha256:aa \\
@@ -86,6 +88,11 @@ def test_image_is_slim_and_carries_neither_caches_nor_half_written_bytecode(
     # Else each start would compile everything anew, and nowhere to keep it.
     level = re.findall(r"PYTHONOPTIMIZE=(\d)", image)
     assert re.findall(r"-m compileall -q -o (\d) ", build) == level == ["1"]
+
+
+def test_a_process_is_as_lean_as_on_one_machine(stages: list[str]) -> None:
+    told = dict(re.findall(r"\b([A-Z_]+)=(\S+)", stages[-1]))
+    assert LEAN.items() <= told.items()
 
 
 def test_no_assertion_of_ours_is_lost_in_the_image(deploy: Path) -> None:
