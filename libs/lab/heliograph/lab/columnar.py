@@ -216,7 +216,7 @@ def follow(
         trade = trades[number]
         side, entry = trade.side, trade.entry
         length = lengths[trade.symbol]
-        best, worst, held = 0.0, 0.0, 0
+        above, below, held = entry, entry, 0
         for row in range(trade.row + 1, starts[trade.symbol + 1]):
             if ts[row] < trade.ts:
                 continue
@@ -237,9 +237,7 @@ def follow(
             # Of the bar that ends a signal only the open and the exit are certain.
             whole = code == OPEN or (code == EXPIRED and ts[row] < trade.expires)
             top, bottom = (high, low) if whole else (max(open_, price), min(open_, price))
-            gain, loss = (top, bottom) if side > 0 else (bottom, top)
-            best = max(best, side * (gain - entry) / entry * PERCENT)
-            worst = min(worst, side * (loss - entry) / entry * PERCENT)
+            above, below = max(above, top), min(below, bottom)
             if code != OPEN:
                 gained = side * (price - entry)
                 trade.result = code
@@ -247,8 +245,10 @@ def follow(
                 trade.exit_row = row
                 trade.closed = ts[row] + length
                 trade.held = held
-                trade.best = best
-                trade.worst = worst
+                # Of the furthest prices: a figure of a price further away is never the smaller one.
+                gain, loss = (above, below) if side > 0 else (below, above)
+                trade.best = max(0.0, side * (gain - entry) / entry * PERCENT)
+                trade.worst = min(0.0, side * (loss - entry) / entry * PERCENT)
                 trade.pnl = gained / entry * PERCENT
                 trade.pnl_net = trade.pnl - round_trip
                 trade.r_multiple = gained / abs(entry - trade.stop)

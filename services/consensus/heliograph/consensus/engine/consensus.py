@@ -14,7 +14,7 @@ from heliograph.consensus.engine.layout import (
     Table,
 )
 from heliograph.consensus.engine.rules import Rules
-from heliograph.consensus.engine.votes import EXACT
+from heliograph.consensus.engine.votes import EXACT, when
 
 
 @compiled
@@ -31,14 +31,12 @@ def tally(symbol: Symbol, view: int, table: Table) -> tuple[float, float, float,
             continue
         eligible += weight
         direction = symbol.direction[source]
-        if direction == ABSTAIN:
-            continue
-        voted += weight
-        balance += weight * direction * symbol.confidence[source]
-        if direction > 0:
-            longs += weight
-        elif direction < 0:
-            shorts += weight
+        # An abstention counts as much as nothing: it is added rather than passed over.
+        said = when(direction != ABSTAIN, weight)
+        voted += said
+        balance += said * direction * symbol.confidence[source]
+        longs += when(direction > 0, said)
+        shorts += when(direction < 0, said)
     return eligible, voted, balance, longs, shorts
 
 
@@ -60,7 +58,7 @@ def verdict_of(
         return WARMING, 0, 0.0, 0.0, 0.0
     if voted <= 0.0 or voted < rules.quorum * eligible - EXACT:
         return QUORUM, 0, 0.0, 0.0, voted
-    side = 1 if balance > EXACT else (-1 if balance < -EXACT else 0)
+    side = int(balance > EXACT) - int(balance < -EXACT)
     if side == 0:
         return NEUTRAL, 0, 0.0, 0.0, voted
     raw = min(rules.raw_cap, 100.0 * abs(balance) / voted * multiplier)

@@ -72,15 +72,14 @@ def clock_of(interval_ns: int, bar_ts: int) -> tuple[int, int, bool, bool]:
     """
     first, second = frames_of(interval_ns)
     begin = bar_ts + TO_MONDAY
-    end = begin + interval_ns
     one, first_ends = 0, False
     if first > 0:
-        one = begin // first + 1
-        first_ends = end // first + 1 > one
+        past = begin // first
+        one, first_ends = past + 1, begin - past * first + interval_ns >= first
     two, second_ends = 0, False
     if second > 0:
-        two = begin // second + 1
-        second_ends = end // second + 1 > two
+        past = begin // second
+        two, second_ends = past + 1, begin - past * second + interval_ns >= second
     return one, two, first_ends, second_ends
 
 

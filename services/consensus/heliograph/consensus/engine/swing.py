@@ -122,9 +122,8 @@ def confidence_of(
         lead: strength over the benchmark on the entry's side; only its sign counts.
         outcomes: how many signals of the symbol have ended, `outcome_r` the sum of their R: the prior.
     """
-    found = rules.swing_sideways
-    if label != 0:
-        found = rules.swing_strong if abs(label) == STRONG else rules.swing_trend
+    strong, some, none = rules.swing_strong, rules.swing_trend, rules.swing_sideways
+    found = strong if abs(label) == STRONG else (none if label == 0 else some)
     found += min(rules.swing_reward_most, rules.swing_reward * reward) + rules.swing_alignment * alignment
     if lead > 0.0:
         found += rules.swing_stronger
@@ -140,7 +139,7 @@ def alignment_of(symbol: Symbol, side: int) -> int:
     found = 0
     for frame in range(FRAMES):
         label = side * symbol.frame_label[frame]
-        found += 1 if label > 0 else (-1 if label < 0 else 0)
+        found += int(label > 0) - int(label < 0)
     return found
 
 
