@@ -53,7 +53,10 @@ def post(trades: Trades, bars: Bars, start: int, costs: Costs) -> Ledger:
         start: nanoseconds.
         costs: of a round trip.
     """
-    first, last = (int(bars.ts.min()) // DAY_NS, int(bars.ts.max()) // DAY_NS) if len(bars) else (0, 0)
+    first, last = 0, 0
+    if len(bars):
+        first = int(bars.ts[bars.starts[:-1]].min()) // DAY_NS
+        last = int(bars.ts[bars.starts[1:] - 1].max()) // DAY_NS
     days = last - first + 1
     profit, held, counts = np.zeros(days), np.zeros(days), np.zeros(days, np.int64)
     cost = costs.round_trip / PERCENT

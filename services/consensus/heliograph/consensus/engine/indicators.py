@@ -268,10 +268,12 @@ def next_ema(before: float, close: float, period: int) -> float:
 @compiled
 def absorb_ema(symbol: Symbol, bars: int, close: float) -> None:
     """EMA20, which begins at the 20th bar as the simple mean."""
-    if bars == EMA:
-        symbol.emas_20[(bars - 1) % AVERAGES] = symbol.close_sum_20 / EMA
-    elif bars > EMA:
-        symbol.emas_20[(bars - 1) % AVERAGES] = next_ema(symbol.emas_20[(bars - 2) % AVERAGES], close, EMA)
+    slot = (bars - 1) % AVERAGES
+    if bars > EMA:
+        before = symbol.emas_20[earlier(slot, 1, AVERAGES)]
+        symbol.emas_20[slot] = next_ema(before, close, EMA)
+    elif bars == EMA:
+        symbol.emas_20[slot] = symbol.close_sum_20 / EMA
 
 
 @compiled
@@ -284,5 +286,5 @@ def rsi(average_gain: float, average_loss: float, close: float) -> float:
 @compiled
 def change_over(symbol: Symbol, lag: int) -> float:
     """The newest close over that of `lag` bars before, minus 1."""
-    before = symbol.closes[(symbol.bars - 1 - lag) % CLOSES]
+    before = symbol.closes[earlier((symbol.bars - 1) % CLOSES, lag, CLOSES)]
     return float(symbol.close / before - 1.0)

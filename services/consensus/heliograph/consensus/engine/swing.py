@@ -7,7 +7,7 @@ prices, and every rule stands here once.
 from typing import Final
 
 from heliograph.consensus.engine.compilation import compiled, same
-from heliograph.consensus.engine.indicators import ROUNDING, rsi
+from heliograph.consensus.engine.indicators import ROUNDING, earlier, rsi
 from heliograph.consensus.engine.layout import (
     ABSTAIN,
     AVERAGES,
@@ -167,9 +167,11 @@ def setup_of(symbol: Symbol, rules: Rules) -> tuple[int, int, int, float, float,
     """Label of the trend, and what `entry_of` says of the newest bar; the symbol has its 60 bars."""
     number = symbol.bars - 1
     strength = rsi(symbol.average_gain, symbol.average_loss, symbol.close)
-    ema, before = symbol.emas_20[number % AVERAGES], symbol.emas_20[(number - SLOPE) % AVERAGES]
+    slot = number % AVERAGES
+    ema, before = symbol.emas_20[slot], symbol.emas_20[earlier(slot, SLOPE, AVERAGES)]
     label = label_of(symbol.close, ema, before, strength, rules)
-    newest, prior = number % EXTREMES, (number - 1) % EXTREMES
+    newest = number % EXTREMES
+    prior = earlier(newest, 1, EXTREMES)
     kind, side, entry, stop, target = entry_of(
         label,
         extremes_of(symbol) if label != 0 else (0, 0.0, 0.0),
