@@ -3,9 +3,12 @@
 import threading
 from collections.abc import Callable
 from importlib.resources import files
+from itertools import count
+from typing import Any
 
 import psycopg
 import pytest
+from yoyo.backends.base import DatabaseBackend
 
 from heliograph.common.errors import PoisonError
 from heliograph.common.events import Signal
@@ -60,6 +63,28 @@ def test_a_process_killed_while_migrating_does_not_block_the_next(empty_database
     with psycopg.connect(empty_database) as connection:
         connection.execute("INSERT INTO yoyo_lock (locked, ctime, pid) VALUES (1, now(), 1)")
     assert schema.roll_back(empty_database) == MIGRATIONS
+
+
+class Killed(BaseException):
+    """The end of a process."""
+
+
+@pytest.mark.parametrize("number", range(1, MIGRATIONS + 1))
+def test_a_migration_is_done_and_noted_down_together(
+    empty_database: str, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark, calls = DatabaseBackend.mark_one, count(1)
+
+    def killed(backend: DatabaseBackend, *args: Any, **options: Any) -> None:
+        if next(calls) == number:
+            raise Killed
+        mark(backend, *args, **options)
+
+    with monkeypatch.context() as dying:
+        dying.setattr(DatabaseBackend, "mark_one", killed)
+        with pytest.raises(Killed):
+            schema.migrate(empty_database)
+    assert schema.migrate(empty_database) == MIGRATIONS - number + 1
 
 
 @pytest.mark.parametrize("table", ["signals", "reasons", "outcomes"])

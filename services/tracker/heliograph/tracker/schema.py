@@ -31,10 +31,27 @@ def migrate(url: str) -> int:
     """
     with _backend(url) as (connection, backend, migrations):
         due = backend.to_apply(migrations)
-        backend.apply_migrations(due)
+        for migration in due:
+            _apply(backend, migration)
         for name, (table, columns) in PARTITIONED_INDEXES.items():
             _index(connection, name, table, columns)
         return len(due)
+
+
+def _apply(backend: yoyo.backends.base.DatabaseBackend, migration: yoyo.migrations.Migration) -> None:
+    """Apply a migration and note it down in one transaction.
+
+    The tool itself notes it down in a second one: a process that was killed between the two found its own
+    tables at every later start. A migration that cannot be in a transaction is one that can be applied again.
+    """
+    backend.ensure_internal_schema_updated()
+    migration.load()
+    if not migration.use_transactions:
+        backend.apply_one(migration)
+        return
+    with backend.copy() as own, own.transaction():
+        migration.process_steps(own, "apply")
+        own.mark_one(migration)
 
 
 def _index(connection: psycopg.Connection, name: str, table: LiteralString, columns: LiteralString) -> None:
