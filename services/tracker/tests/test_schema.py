@@ -1,7 +1,8 @@
 """Migrations on the real Postgres: forward, back, and two at once."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from importlib.resources import files
 from itertools import count
 from typing import Any
@@ -69,22 +70,44 @@ class Killed(BaseException):
     """The end of a process."""
 
 
+@pytest.fixture
+def dying(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], AbstractContextManager[Any]]:
+    """The process dies where the tool notes something down for the n-th time."""
+
+    @contextmanager
+    def at(name: str, number: int) -> Iterator[None]:
+        note, calls = getattr(DatabaseBackend, name), count(1)
+
+        def killed(backend: DatabaseBackend, *args: Any, **options: Any) -> None:
+            if next(calls) == number:
+                raise Killed
+            note(backend, *args, **options)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(DatabaseBackend, name, killed)
+            yield
+
+    return at
+
+
 @pytest.mark.parametrize("number", range(1, MIGRATIONS + 1))
 def test_a_migration_is_done_and_noted_down_together(
-    empty_database: str, number: int, monkeypatch: pytest.MonkeyPatch
+    empty_database: str, number: int, dying: Callable[[str, int], AbstractContextManager[Any]]
 ) -> None:
-    mark, calls = DatabaseBackend.mark_one, count(1)
-
-    def killed(backend: DatabaseBackend, *args: Any, **options: Any) -> None:
-        if next(calls) == number:
-            raise Killed
-        mark(backend, *args, **options)
-
-    with monkeypatch.context() as dying:
-        dying.setattr(DatabaseBackend, "mark_one", killed)
-        with pytest.raises(Killed):
-            schema.migrate(empty_database)
+    with dying("mark_one", number), pytest.raises(Killed):
+        schema.migrate(empty_database)
     assert schema.migrate(empty_database) == MIGRATIONS - number + 1
+
+
+@pytest.mark.parametrize("number", range(1, MIGRATIONS + 1))
+def test_a_migration_is_taken_back_and_noted_down_together(
+    empty_database: str, number: int, dying: Callable[[str, int], AbstractContextManager[Any]]
+) -> None:
+    schema.migrate(empty_database)
+    with dying("unmark_one", number), pytest.raises(Killed):
+        schema.roll_back(empty_database)
+    assert schema.roll_back(empty_database) == MIGRATIONS - number + 1
+    assert objects(empty_database) == []
 
 
 @pytest.mark.parametrize("table", ["signals", "reasons", "outcomes"])

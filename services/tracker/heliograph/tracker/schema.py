@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import as_file, files
-from typing import LiteralString
+from typing import Literal, LiteralString
 
 import psycopg
 import yoyo
@@ -32,26 +32,31 @@ def migrate(url: str) -> int:
     with _backend(url) as (connection, backend, migrations):
         due = backend.to_apply(migrations)
         for migration in due:
-            _apply(backend, migration)
+            _step(backend, migration, "apply")
         for name, (table, columns) in PARTITIONED_INDEXES.items():
             _index(connection, name, table, columns)
         return len(due)
 
 
-def _apply(backend: yoyo.backends.base.DatabaseBackend, migration: yoyo.migrations.Migration) -> None:
-    """Apply a migration and note it down in one transaction.
+def _step(
+    backend: yoyo.backends.base.DatabaseBackend,
+    migration: yoyo.migrations.Migration,
+    direction: Literal["apply", "rollback"],
+) -> None:
+    """Apply a migration or take it back, and note that down, in one transaction.
 
     The tool itself notes it down in a second one: a process that was killed between the two found its own
-    tables at every later start. A migration that cannot be in a transaction is one that can be applied again.
+    tables, or none, at every later start. A migration that cannot be in a transaction can be repeated.
     """
     backend.ensure_internal_schema_updated()
     migration.load()
+    forward = direction == "apply"
     if not migration.use_transactions:
-        backend.apply_one(migration)
+        (backend.apply_one if forward else backend.rollback_one)(migration)
         return
     with backend.copy() as own, own.transaction():
-        migration.process_steps(own, "apply")
-        own.mark_one(migration)
+        migration.process_steps(own, direction)
+        (own.mark_one if forward else own.unmark_one)(migration)
 
 
 def _index(connection: psycopg.Connection, name: str, table: LiteralString, columns: LiteralString) -> None:
@@ -88,7 +93,8 @@ def roll_back(url: str) -> int:
     """
     with _backend(url) as (_, backend, migrations):
         due = backend.to_rollback(migrations)
-        backend.rollback_migrations(due)
+        for migration in due:
+            _step(backend, migration, "rollback")
         return len(due)
 
 

@@ -1,2 +1,2 @@
-DROP INDEX unfinished_symbol_ts;
-ALTER TABLE unfinished DROP COLUMN symbol, DROP COLUMN action;
+DROP INDEX IF EXISTS unfinished_symbol_ts;
+ALTER TABLE unfinished DROP COLUMN IF EXISTS symbol, DROP COLUMN IF EXISTS action;

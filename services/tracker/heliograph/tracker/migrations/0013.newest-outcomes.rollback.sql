@@ -1,1 +1,1 @@
-DROP INDEX outcomes_ts;
+DROP INDEX IF EXISTS outcomes_ts;
