@@ -27,6 +27,11 @@ class Gateway:
                 "archived": None,
             },
             "/api/alerts": {"alerts": []},
+            "/api/positions": {
+                **dict.fromkeys(("total", "ahead", "pnl", "r_multiple"), 0),
+                "positions": [],
+                "missing_shards": [],
+            },
         }
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.sockets: list[WebSocketRoute] = []

@@ -201,6 +201,14 @@ def test_the_results_of_the_api_are_those_of_the_record(
             "SELECT id FROM outcomes WHERE result = %s ORDER BY ts DESC, id DESC LIMIT 100"
         )
         assert [(one["id"],) for one in found] == rows(record, question, result)
+    found = get(running, "/api/positions?limit=100")
+    assert (found["total"], found["missing_shards"]) == (signals - outcomes, [])
+    held = rows(
+        record,
+        """SELECT s.id FROM every_signal s LEFT JOIN outcomes o ON o.signal = s.id WHERE o.signal IS NULL
+        ORDER BY s.ts DESC, s.id LIMIT 100""",
+    )
+    assert [(one["signal"],) for one in found["positions"]] == held
     found = get(running, "/api/symbols?limit=500")["symbols"]
     assert {one["symbol"]: one["signals"] for one in found} == dict(
         rows(record, "SELECT symbol, count(*) FROM every_signal GROUP BY symbol")
@@ -335,6 +343,7 @@ def test_every_command_that_asks_answers_in_json_and_for_a_person(
         ("sources",),
         ("spend",),
         ("outcomes",),
+        ("signals", "open"),
         ("calibration",),
         ("archive", "list"),
     ):

@@ -55,6 +55,23 @@ ENDED = {
     "score": 81.67,
     "grade": "HIGH",
 }
+OPEN = {
+    "signal": KNOWN,
+    "symbol": "AAPL",
+    "action": "BUY",
+    "entry": 100.0,
+    "stop": 97.0,
+    "target": 106.0,
+    "opened": 6 * DAY,
+    "expires": 36 * DAY,
+    "last": 101.5,
+    "ts": 9 * DAY,
+    "pnl": 1.5,
+    "r_multiple": 0.5,
+    "best": 2.0,
+    "worst": -1.0,
+    "bars": 3,
+}
 BIN = {"low": 80.0, "high": 90.0, "count": 40, "forecast": 84.0, "win_rate": 75.0}
 EMPTY_BIN = {"low": 90.0, "high": 100.0, "count": 0, "forecast": None, "win_rate": None}
 FIGURES = {
@@ -95,6 +112,15 @@ def symbols(query: dict[str, Any]) -> Any:
     fields = {k: GROUP[k] for k in ("signals", "open", "outcomes", "wins", "losses", "expired", "win_rate")}
     more = {"r_multiple": 0.5, "pnl_net": 2.3, "total_pnl_net": 4.6, "last_ts": 6 * DAY}
     return {"symbols": [{"symbol": name, **fields, **more} for name in names]}
+
+
+def positions(query: dict[str, Any]) -> Any:
+    """`query.tracker.open` of a replica that has every shard."""
+    mine = query.get("symbol") in (None, OPEN["symbol"])
+    sums = {"total": 2, "ahead": 1, "pnl": 0.5, "r_multiple": 0.2} if mine else {}
+    shard = {"position": 4, "sums": sums, "newest": [OPEN] if mine else []}
+    empty: dict[str, Any] = {"position": 4, "sums": {}, "newest": []}
+    return {"shards": {"0": shard, **{str(n): empty for n in range(1, 64)}}}
 
 
 def proof(query: dict[str, Any]) -> Any:
@@ -140,6 +166,7 @@ def start(query: dict[str, Any]) -> Any:
 
 ANSWERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "tracker.outcomes": lambda query: {"outcomes": [ENDED][: query["limit"]]},
+    "tracker.open": positions,
     "tracker.symbols": symbols,
     "tracker.statistics": lambda query: {"groups": [{**GROUP, "key": query["by"]}]},
     "tracker.performance": lambda _: {

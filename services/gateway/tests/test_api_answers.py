@@ -10,7 +10,7 @@ from heliograph.common.events import Alert, encode
 from heliograph.gateway import checkup
 from heliograph.gateway.records import ConsumerLag, Replica, StreamState, System
 
-from .owners_of_results import DAY, GROUP, KNOWN, RUN, respond
+from .owners_of_results import DAY, GROUP, KNOWN, OPEN, RUN, respond
 
 Asked = list[tuple[str, dict[str, Any]]]
 
@@ -66,6 +66,27 @@ async def test_results(client: httpx.AsyncClient, asked: Asked) -> None:
     assert sources["providers"] == []
     assert (await got(client, f"/api/verify/{KNOWN}"))["checks"][1]["ok"] is None
     assert (await client.get("/api/verify/0000000000000000")).status_code == 404
+
+
+async def test_open_signals(client: httpx.AsyncClient, asked: Asked) -> None:
+    found = await got(client, "/api/positions?symbol=AAPL&limit=7")
+    assert asked[-1] == ("tracker.open", {"limit": 7, "symbol": "AAPL"})
+    assert found["positions"] == [OPEN]
+    assert [found[name] for name in ("total", "ahead", "pnl", "r_multiple", "missing_shards")] == [
+        2,
+        1,
+        0.5,
+        0.2,
+        [],
+    ]
+    assert (await got(client, "/api/positions?symbol=BRK.B"))["positions"] == []
+    assert asked[-1][1] == {"limit": 10, "symbol": "BRK.B"}
+
+
+async def test_without_a_tracker_nothing_is_known_of_open_signals(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/api/positions")
+    assert answer.status_code == 503
+    assert "no tracker answers" in answer.json()["error"]
 
 
 async def test_runs_and_spending(client: httpx.AsyncClient, asked: Asked) -> None:
@@ -191,6 +212,8 @@ async def test_the_newest_signal(client: httpx.AsyncClient, owners: Any, make_si
     [
         ("/api/outcomes?result=draw", "result: 'draw'"),
         ("/api/outcomes?before_id=0123456789abcdef", "expected together with before"),
+        ("/api/positions?limit=101", "limit: '101', expected int <= 100"),
+        ("/api/positions?symbol=", "symbol: ''"),
         ("/api/symbols?limit=501", "limit: '501', expected int <= 500"),
         ("/api/symbols?after=", "symbol: ''"),
         ("/api/performance?since=5&until=4", "until: 4, expected at least since (5)"),

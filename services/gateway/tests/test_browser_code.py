@@ -139,6 +139,23 @@ def test_no_text_of_any_page_becomes_code(
             "max_drawdown_r": 0.0,
         },
         "/api/outcomes": {"outcomes": [{**msgspec.to_builtins(ended), "confidence": 50.0, "grade": IMAGE}]},
+        "/api/positions": {
+            "total": 1,
+            "ahead": 1,
+            "pnl": 1.5,
+            "r_multiple": 0.5,
+            "missing_shards": [],
+            "positions": [
+                {
+                    "signal": IMAGE,
+                    "symbol": SCRIPT,
+                    "action": IMAGE,
+                    "opened": DAY,
+                    "ts": DAY,
+                    **dict.fromkeys(("entry", "stop", "target", "last", "pnl", "r_multiple", "bars"), 1.0),
+                }
+            ],
+        },
         "/api/calibration": {
             "calibrations": [
                 {
@@ -186,7 +203,7 @@ def test_no_text_of_any_page_becomes_code(
         "": ".row .symbol",
         f"signal/{signal.id}": ".panel-verification .check",
         "symbols": "table.symbols",
-        "outcomes": "table.outcomes",
+        "outcomes": "table.outcomes, table.positions",
         "calibration": "table.scores",
         "sources": "table.providers",
         "spend": "table.days",

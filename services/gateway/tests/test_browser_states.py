@@ -73,6 +73,50 @@ def test_a_page_tells_empty_from_away_and_comes_back_by_itself(
     expect(notice).to_have_count(0)
 
 
+OPEN: dict[str, Any] = {
+    "symbol": "AAPL",
+    "action": "BUY",
+    "entry": 100.0,
+    "stop": 97.0,
+    "target": 106.0,
+    "last": 98.5,
+    "opened": DAY,
+    "ts": 4 * DAY,
+    "pnl": -1.5,
+    "r_multiple": -0.5,
+    "best": 0.2,
+    "worst": -2.0,
+    "bars": 3,
+}
+
+
+def test_open_signals_show_how_they_stand(window: Window, gateway: Gateway, make_signal: Make) -> None:
+    """Also before any has ended, while their owners are away, and on a signal's own page."""
+    signal = make_signal()
+    nothing: dict[str, Any] = {"statistics": None, "days": [], "max_drawdown_r": 0.0}
+    gateway.answers["/api/performance"] = nothing
+    gateway.answers["/api/outcomes"] = {"outcomes": []}
+    sums = {"total": 3, "ahead": 1, "pnl": -3.0, "r_multiple": -1.25, "missing_shards": [2]}
+    gateway.answers["/api/positions"] = {**sums, "positions": [{**OPEN, "signal": signal.id}]}
+    gateway.answers[f"/api/signals/{signal.id}"] = record(signal)
+    window.page.clock.install()
+    page = window.open("outcomes")
+    expect(page.locator("table.positions tbody tr")).to_have_count(1)
+    expect(page.locator("table.positions [data-label='R so far']")).to_have_text("−0.50")
+    expect(page.locator("main")).to_contain_text("Without shards 2")
+    expect(page.locator("main")).to_contain_text("The newest 1 of 3.")
+    expect(page.locator("main")).to_contain_text("No signal has ended yet")
+    gateway.answers["/api/positions"] = (503, {"error": NOBODY})
+    page.clock.fast_forward(10_000)
+    expect(page.locator("main")).to_contain_text("How open signals stand is not known now")
+    gateway.answers["/api/positions"] = {**sums, "positions": [{**OPEN, "signal": signal.id}]}
+    page.clock.fast_forward(10_000)
+    page.get_by_role("link", name="AAPL").click()
+    expect(page.locator(".panel-outcome")).to_contain_text("Still open")
+    expect(page.locator(".panel-outcome")).to_contain_text("−1.50 %")
+    expect(page.locator(".panel-outcome")).to_contain_text("3 bars, until 5 Jan 1970")
+
+
 def test_what_is_shown_stays_and_is_called_old_when_its_owner_goes(window: Window, gateway: Gateway) -> None:
     run: dict[str, Any] = {
         "run": "r1",

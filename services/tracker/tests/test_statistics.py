@@ -10,6 +10,7 @@ from heliograph.common.bus import Bus
 from heliograph.common.errors import HeliographError
 from heliograph.common.events import BarBatch, Signal
 from heliograph.common.service import Delivery
+from heliograph.common.standing import standing
 from heliograph.tracker import leases, record
 from heliograph.tracker.closing import Costs
 from heliograph.tracker.database import Database
@@ -198,17 +199,30 @@ async def test_open_signals_tell_how_they_stand(
     make_bars: Callable[..., BarBatch],
     deliver: Callable[..., Delivery],
 ) -> None:
-    processor = tracker.processor(1)
-    await processor.open()
+    processors = [tracker.processor(shard) for shard in range(4)]
+    for each in processors:
+        await each.open()
+    processor = processors[1]
     buy, sell = make_signal(), make_signal(symbol="B", action="SELL")
     await processor.handle("signals", [deliver(buy, 1), deliver(sell, 2)])
     split = msgspec.structs.replace(make_bars(1, {"A": (50.0, 52.0, 49.0, 51.0)}), v=2, splits={"A": 2.0})
     await processor.handle("bars", [deliver(make_bars(0, {"A": FLAT, "B": FLAT}), 1), deliver(split, 2)])
-    (answer,) = await bus.ask_all("query.tracker.open", {}, 5.0, 1)
-    by_id = {p["signal"]: p for p in answer["open"]}
-    assert (by_id[buy.id]["last"], by_id[buy.id]["bars"]) == (102.0, 2)
-    assert [by_id[buy.id][name] for name in ("pnl", "best", "worst")] == pytest.approx([2.0, 4.0, -2.0])
-    assert by_id[sell.id]["pnl"] == pytest.approx(-0.5)
-    assert by_id[sell.id]["ts"] == sell.ts + DAY_NS
-    (only,) = await bus.ask_all("query.tracker.open", {"symbol": "B"}, 5.0, 1)
-    assert [p["symbol"] for p in only["open"]] == ["B"]
+    found = await standing(bus)
+    by_id = {p.signal: p for p in found.positions}
+    assert (by_id[buy.id].last, by_id[buy.id].bars) == (102.0, 2)
+    mine = by_id[buy.id]
+    assert [mine.pnl, mine.best, mine.worst] == pytest.approx([2.0, 4.0, -2.0])
+    assert mine.r_multiple == pytest.approx(2.0 / (buy.entry - buy.stop))
+    assert by_id[sell.id].pnl == pytest.approx(-0.5)
+    assert by_id[sell.id].ts == sell.ts + DAY_NS
+    assert (found.total, found.ahead, found.missing_shards) == (2, 1, [])
+    assert found.pnl == pytest.approx(1.5)
+    assert found.r_multiple == pytest.approx(sum(p.r_multiple for p in found.positions))
+    only = await standing(bus, symbol="B", limit=1)
+    assert [p.symbol for p in only.positions] == ["B"]
+    assert (await standing(bus, limit=1)).total == 2
+    with pytest.raises(HeliographError, match="limit"):
+        await bus.request("query.tracker.open", {"limit": 0})
+    for each in processors:
+        await each.close()
+    assert await bus.ask_all("query.tracker.open", {}, 10.0, 1) == [{"shards": {}}]

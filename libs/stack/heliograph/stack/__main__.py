@@ -15,6 +15,7 @@ from heliograph.stack.commands import installed
 from heliograph.stack.commands.interrupt import until_interrupted
 from heliograph.stack.commands.once import once as replay_once
 from heliograph.stack.commands.one_signal import show_signal, verify_signal
+from heliograph.stack.commands.open_signals import open_signals
 from heliograph.stack.commands.signals import parse_since
 from heliograph.stack.commands.signals import tail as tail_signals
 from heliograph.stack.commands.status import status as print_status
@@ -33,7 +34,10 @@ app = App(
     version=lambda: importlib.metadata.version(DISTRIBUTION),
 )
 installed.register(app)
-signals_app = App(name="signals", help="Signals: as they come, or one of them with its votes and its proof.")
+signals_app = App(
+    name="signals", help="Signals: as they come, as the open ones stand, or one with its votes and its proof."
+)
+signals_app.command(open_signals, name="open")
 signals_app.command(show_signal, name="show")
 signals_app.command(verify_signal, name="verify")
 app.command(signals_app)

@@ -9,7 +9,9 @@ from litestar import Controller, get
 from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
 
+from heliograph.common.bus import Bus
 from heliograph.common.errors import InputError, UnavailableError
+from heliograph.common.standing import Standing, standing
 from heliograph.common.subjects import check_symbol
 from heliograph.gateway import parameters as p
 from heliograph.gateway.access import GUARDS
@@ -70,6 +72,15 @@ class ResultsApi(Controller):
         p.cursor(before, before_id)
         asked = {"limit": limit, "symbol": symbol, "result": result, "before": before, "before_id": before_id}
         return await owners.ask("query.tracker.outcomes", asked, OutcomePage)
+
+    @get("/positions", summary="Open signals as they stand, newest first")
+    async def positions(
+        self, bus: NamedDependency[Bus], limit: p.Limit = 10, symbol: p.OptionalSymbol = None
+    ) -> Standing:
+        """What each open signal has gained until its last bar, before costs; the sums are over all."""
+        if symbol is not None:
+            check_symbol(symbol)
+        return await standing(bus, symbol=symbol, limit=limit)
 
     @get("/symbols", summary="Symbols, what became of their signals, and their newest close")
     async def symbols(

@@ -3,15 +3,15 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import msgspec
 import numba
 import numpy as np
 import numpy.typing as npt
 
 from heliograph.common.errors import InvariantError
-from heliograph.common.events import Action, BarBatch, Outcome, Signal
+from heliograph.common.events import BarBatch, Outcome, Signal
 from heliograph.common.intervals import interval_ns
 from heliograph.common.outcomes import EXPIRED, OPEN, close_by_bar
+from heliograph.common.standing import Position, Sums
 from heliograph.tracker.closing import PERCENT, Closing, Costs, outcome_of
 
 STATE = np.dtype(
@@ -38,31 +38,6 @@ Its prices are in the shares of now: `split` of them stand for one of the signal
 """
 LEVELS = ("entry", "stop", "target")
 FIRST_CAPACITY = 64
-
-
-class Position(msgspec.Struct, frozen=True, kw_only=True):
-    """How an open signal stands.
-
-    Attributes:
-        last: close of its last bar, in the shares of the signal's own prices; `ts` when that bar closed.
-        pnl: percent of entry, signed by side, before costs; `best` and `worst` so far likewise.
-        bars: bars held.
-    """
-
-    signal: str
-    symbol: str
-    action: Action
-    entry: float
-    stop: float
-    target: float
-    opened: int
-    expires: int
-    last: float
-    ts: int
-    pnl: float
-    best: float
-    worst: float
-    bars: int
 
 
 _close_by_bar = numba.njit(cache=True)(close_by_bar)
@@ -214,10 +189,25 @@ class OpenSignals:
             for k in np.flatnonzero(codes)
         ]
 
-    def positions(self) -> list[Position]:
-        """How each signal stands, in the order in which they were given."""
-        found = [_position(signal, self._state[slot]) for slot, signal in self._signals.items()]
-        return sorted(found, key=lambda position: (position.opened, position.signal))
+    def standing(self, symbol: str | None, limit: int) -> tuple[Sums, list[Position]]:
+        """How the signals of a symbol, or all, stand: the sums over them, and the newest `limit`."""
+        slots = list(self._signals if symbol is None else self._by_symbol.get(symbol, ()))
+        if not slots:
+            return Sums(), []
+        pnl, multiple = _so_far(self._state[slots])
+        sums = Sums(
+            total=len(slots),
+            ahead=int(np.count_nonzero(pnl > 0)),
+            pnl=float(pnl.sum()),
+            r_multiple=float(multiple.sum()),
+        )
+        newest = sorted(
+            range(len(slots)), key=lambda n: (-self._signals[slots[n]].ts, self._signals[slots[n]].id)
+        )[:limit]
+        return sums, [
+            _position(self._signals[slots[n]], self._state[slots[n]], float(pnl[n]), float(multiple[n]))
+            for n in newest
+        ]
 
     def seen_until(self, ts: int) -> None:
         """Bars that start before a time have been seen by all: they pass by should they come again."""
@@ -275,9 +265,13 @@ class OpenSignals:
         return signal
 
 
-def _position(signal: Signal, row: Any) -> Position:
-    last = float(row["last"]) * float(row["split"])
-    side = 1.0 if signal.action == "BUY" else -1.0
+def _so_far(rows: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Gain of each signal until its last bar, before costs: percent of entry, and R multiple; shape (n,)."""
+    gain = rows["side"] * (rows["last"] - rows["entry"])
+    return gain / rows["entry"] * PERCENT, gain / np.abs(rows["entry"] - rows["stop"])
+
+
+def _position(signal: Signal, row: Any, pnl: float, multiple: float) -> Position:
     return Position(
         signal=signal.id,
         symbol=signal.symbol,
@@ -287,9 +281,10 @@ def _position(signal: Signal, row: Any) -> Position:
         target=signal.target,
         opened=signal.ts,
         expires=signal.expires,
-        last=last,
+        last=float(row["last"]) * float(row["split"]),
         ts=int(row["last_ts"]),
-        pnl=side * (last - signal.entry) / signal.entry * PERCENT,
+        pnl=pnl,
+        r_multiple=multiple,
         best=float(row["best"]),
         worst=float(row["worst"]),
         bars=int(row["bars"]),

@@ -37,9 +37,10 @@ from heliograph.common.clock import SYSTEM_CLOCK
 from heliograph.common.errors import InputError, InvariantError, PoisonError, UnavailableError
 from heliograph.common.events import BarBatch, Outcome, Signal
 from heliograph.common.service import Delivery
+from heliograph.common.standing import OpenShard
 from heliograph.tracker import gaps, leases, record
 from heliograph.tracker.database import Database
-from heliograph.tracker.engine import OpenSignals, Position
+from heliograph.tracker.engine import OpenSignals
 from heliograph.tracker.leases import Lease
 from heliograph.tracker.recent import RecentBatches
 from heliograph.tracker.record import StoredOutcome
@@ -80,6 +81,7 @@ class TrackerProcessor:
         self._lease = Lease(shards=settings.shards, shard=shard, epoch=0)
         self._position = 0
         self._recent = RecentBatches(0, batches=1, size=1)
+        self._opened = False
         self._delivered = False
         self._looked = 0
         self._looked_at = SYSTEM_CLOCK.monotonic()
@@ -89,9 +91,12 @@ class TrackerProcessor:
         """How many signals are followed."""
         return len(self._following)
 
-    def positions(self) -> list[Position]:
-        """How each open signal of the shard stands."""
-        return self._following.positions()
+    def standing(self, symbol: str | None, limit: int) -> OpenShard | None:
+        """How the open signals of the shard stand, the newest `limit` one by one; None when closed."""
+        if not self._opened:
+            return None
+        sums, newest = self._following.standing(symbol, limit)
+        return OpenShard(position=self._position, sums=sums, newest=newest)
 
     @property
     def position(self) -> int:
@@ -112,6 +117,7 @@ class TrackerProcessor:
         await self._publish(ended)
         self._traces = {o.signal.id: o.traceparent for o in opened}
         await self._follow([o.signal for o in opened])
+        self._opened = True
         await log.ainfo(
             "shard opened",
             shard=self._shard,
@@ -140,6 +146,7 @@ class TrackerProcessor:
 
     async def close(self) -> None:
         """Let go of the shard; nothing waits, since every handled batch is durable."""
+        self._opened = False
         self._following = OpenSignals(self._settings.costs)
 
     async def _signals(self, batch: list[Delivery]) -> None:

@@ -8,6 +8,7 @@ import msgspec
 from heliograph.common.bus import Bus
 from heliograph.common.errors import InputError
 from heliograph.common.events import Signal
+from heliograph.common.standing import MOST
 from heliograph.common.subjects import check_symbol
 from heliograph.tracker import refusals
 from heliograph.tracker.database import Database
@@ -39,9 +40,10 @@ class SignalQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpenQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """The open signals, of one symbol or of all; each replica answers for the shards that it has."""
+    """The open signals, of a symbol or all, and the newest of each shard; a replica answers for its own."""
 
     symbol: str | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = MOST
 
 
 class StatsQuery(msgspec.Struct, frozen=True, kw_only=True):

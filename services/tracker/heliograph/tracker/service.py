@@ -6,10 +6,11 @@ from heliograph.common.bus import Bus
 from heliograph.common.errors import InvariantError, UnavailableError
 from heliograph.common.events import BarBatch, Reason, Signal
 from heliograph.common.service import Context, Source
+from heliograph.common.standing import SUBJECT as OPEN
+from heliograph.common.standing import OpenAnswer
 from heliograph.tracker.calibration.answers import CalibrationAnswers
 from heliograph.tracker.calibration.trainer import Trainer
 from heliograph.tracker.database import Database
-from heliograph.tracker.engine import Position
 from heliograph.tracker.integrity import Integrity
 from heliograph.tracker.pattern.patterns import Patterns
 from heliograph.tracker.predictions import Predictions
@@ -72,7 +73,7 @@ class TrackerService:
         writer.start()
         await Queries(database).register(context.bus)
         await views.register(context.bus, database)
-        await context.bus.respond("query.tracker.open", answering(OpenQuery, self._open))
+        await context.bus.respond(OPEN, answering(OpenQuery, self._open))
         restoring = Restoring(database, writer, shards=settings.shards, member=context.member)
         await restoring.register(context.bus)
         self._predictions = Predictions(database, context.bus)
@@ -129,9 +130,9 @@ class TrackerService:
             "integrity": self._integrity.status() if self._integrity else {},
         }
 
-    async def _open(self, query: OpenQuery) -> dict[str, list[Position]]:
-        positions = [p for processor in self._processors.values() for p in processor.positions()]
-        return {"open": [p for p in positions if query.symbol in (None, p.symbol)]}
+    async def _open(self, query: OpenQuery) -> OpenAnswer:
+        told = {shard: p.standing(query.symbol, query.limit) for shard, p in self._processors.items()}
+        return OpenAnswer(shards={shard: each for shard, each in told.items() if each is not None})
 
     async def stop(self) -> None:
         """Stop reading, the training and the checks, and close the database."""

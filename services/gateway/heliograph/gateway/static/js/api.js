@@ -44,6 +44,7 @@ export const api = {
   verify: (id, signal) => get(`/api/verify/${encodeURIComponent(id)}`, {}, signal),
   symbols: (query, signal) => get("/api/symbols", query, signal),
   outcomes: (query, signal) => get("/api/outcomes", query, signal),
+  positions: (query, signal) => get("/api/positions", query, signal),
   performance: (query, signal) => get("/api/performance", query, signal),
   calibration: (signal) => get("/api/calibration", {}, signal),
   sources: (signal) => get("/api/sources", {}, signal),

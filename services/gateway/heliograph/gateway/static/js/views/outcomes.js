@@ -5,7 +5,7 @@ import { outcomeBadge, side } from "../badges.js";
 import { el } from "../dom.js";
 import { EquityChart } from "../equity.js";
 import { gain, headline } from "../figures.js";
-import { count, date, known, percent, price, signed } from "../format.js";
+import { count, date, known, moment, percent, price, signed } from "../format.js";
 import { Page, fault, panel, said } from "../page.js";
 import { table } from "../table.js";
 
@@ -41,6 +41,29 @@ const listColumns = [
   { name: "Grade", kind: "number", cell: (row) => known(row.grade, String) },
 ];
 
+const openColumns = [
+  { name: "Signal", cell: (row) => el("a", { class: "strong", href: `#/signal/${encodeURIComponent(row.signal)}`, dataset: { key: `open ${row.signal}` } }, row.symbol) },
+  { name: "Side", cell: (row) => side(row.action) },
+  { name: "Given", cell: (row) => date(row.opened) },
+  { name: "Entry", kind: "number", cell: (row) => price(row.entry) },
+  { name: "Stop", kind: "number", cell: (row) => price(row.stop) },
+  { name: "Target", kind: "number", cell: (row) => price(row.target) },
+  { name: "Last", kind: "number", cell: (row) => el("span", { title: `closed ${moment(row.ts)} UTC` }, price(row.last)) },
+  { name: "R so far", kind: "number", cell: (row) => gain(row.r_multiple, 2) },
+  { name: "So far", kind: "number", cell: (row) => gain(row.pnl, 2, " %") },
+  { name: "Bars", kind: "number", cell: (row) => count(row.bars) },
+];
+
+/** The open signals, or null while their owner does not say how they stand: the rest of the page is shown all the same. */
+async function standing(signal) {
+  try {
+    return await api.positions({ limit: LIST }, signal);
+  } catch (error) {
+    if (error.status !== 503) throw error;
+    return null;
+  }
+}
+
 export default class OutcomesView extends Page {
   #chart = null;
   #days = [];
@@ -59,10 +82,11 @@ export default class OutcomesView extends Page {
     this.curve = panel("Sum of results, and how far it lies under its highest point", this.#switch(), this.chart);
     this.groups = el("div", { class: "stack" });
     this.list = el("div", { class: "stack" });
+    this.open = el("div", { class: "stack" });
     this.follow(
       async (signal) => {
-        const [performance, outcomes] = await Promise.all([api.performance({}, signal), this.#newest(signal)]);
-        return { performance, outcomes };
+        const [performance, outcomes, open] = await Promise.all([api.performance({}, signal), this.#newest(signal), standing(signal)]);
+        return { performance, outcomes, open };
       },
       (found) => this.#show(found),
     );
@@ -83,12 +107,13 @@ export default class OutcomesView extends Page {
     return (await api.outcomes({ limit: LIST, ...this.#query }, signal)).outcomes;
   }
 
-  #show({ performance, outcomes }) {
+  #show({ performance, outcomes, open }) {
     const { statistics: all } = performance;
     this.#days = performance.days;
     this.note.textContent = all ? `${count(all.outcomes)} of ${count(all.signals)} signals have ended` : "";
+    this.open.replaceChildren(...stillOpen(open));
     if (!all?.outcomes) {
-      this.body.replaceChildren(said("No signal has ended yet", "An outcome comes when a signal's stop or target is touched, or after 30 days."));
+      this.body.replaceChildren(this.open, said("No signal has ended yet", "An outcome comes when a signal's stop or target is touched, or after 30 days."));
       return;
     }
     this.figures.replaceChildren(figures(all, performance.max_drawdown_r));
@@ -97,7 +122,7 @@ export default class OutcomesView extends Page {
     this.groups.replaceChildren(
       ...groups.filter(([, rows]) => rows?.length).map(([name, rows]) => table("groups", `By ${name.toLowerCase()}`, groupColumns(name), rows)),
     );
-    if (!this.list.isConnected) this.body.replaceChildren(this.figures, this.curve, this.groups, this.#toolbar(), this.list);
+    if (!this.list.isConnected) this.body.replaceChildren(this.figures, this.curve, this.groups, this.open, this.#toolbar(), this.list);
     this.#take(outcomes);
     this.#draw();
   }
@@ -177,6 +202,23 @@ export default class OutcomesView extends Page {
       if (error.name !== "AbortError") button.textContent = `Show older outcomes (${error.message})`;
     }
   }
+}
+
+/** The open signals as they stand, with their sums; nothing where none is open. */
+function stillOpen(open) {
+  const head = el("h2", { class: "section" }, "Still open, newest first");
+  if (open === null) return [head, said("How open signals stand is not known now", "The tracker does not answer; this is asked again every few seconds.")];
+  if (!open.total) return [];
+  const { total, ahead, missing_shards: missing, positions } = open;
+  const sums = headline([
+    ["still open", count(total)],
+    ["ahead so far", count(ahead)],
+    ["R so far, all of them", gain(open.r_multiple, 2)],
+    ["mean so far, before costs", gain(open.pnl / total, 3, " %")],
+  ]);
+  const partly = missing.length ? el("p", { class: "stale", role: "alert" }, `Without shards ${missing.join(", ")}, whose owner does not answer.`) : "";
+  const rest = total > positions.length ? el("p", { class: "faint" }, `The newest ${count(positions.length)} of ${count(total)}.`) : "";
+  return [head, partly, sums, table("positions", "Open signals as they stand, newest first", openColumns, positions), rest];
 }
 
 function figures(all, drawdown) {

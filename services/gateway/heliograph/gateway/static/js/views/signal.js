@@ -14,6 +14,7 @@ const SIGNAL_ATTRIBUTE = "heliograph.signal";
 const TRIES = 20;
 const WAIT_MS = 3000;
 const MOST_BARS = 1000;
+const OPEN = 100;
 
 const pause = () => new Promise((resolve) => setTimeout(resolve, WAIT_MS));
 
@@ -23,6 +24,7 @@ export default class SignalView {
   #told = null;
   #record = null;
   #bars = null;
+  #standing = null;
   #removeChart = () => {};
 
   constructor(id, { store }) {
@@ -60,7 +62,7 @@ export default class SignalView {
       if (!this.#record) this.#refuse(error);
       return;
     }
-    await Promise.all([this.#loadBars(), this.#loadTrace(), this.#verify()]);
+    await Promise.all([this.#loadBars(), this.#loadTrace(), this.#verify(), this.#loadStanding()]);
   }
 
   #refuse(error) {
@@ -107,6 +109,24 @@ export default class SignalView {
     return this.#persist(load, (text) => {
       if (!this.#bars) this.chart.replaceChildren(said("The bars cannot be read now", text));
     });
+  }
+
+  /** How the open signal stands; without it the panel says that it is open, and no more. */
+  async #loadStanding() {
+    if (this.#record.outcome) return;
+    try {
+      const { positions } = await api.positions({ symbol: this.#record.symbol, limit: OPEN }, this.#away.signal);
+      this.#standing = positions.find(({ signal }) => signal === this.#id) ?? null;
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      this.#standing = null;
+    }
+    this.#fillSide();
+  }
+
+  #fillSide() {
+    const record = this.#record;
+    this.side.replaceChildren(plan(record), reason(record), votes(record), outcome(record, this.#standing), identity(record));
   }
 
   #loadTrace() {
@@ -158,7 +178,7 @@ export default class SignalView {
       el("div", { class: "signal-end" }, outcomeBadge(record.outcome), record.outcome ? profit(record.outcome) : null),
     );
     if (refocus) title.focus({ preventScroll: true });
-    this.side.replaceChildren(plan(record), reason(record), votes(record), outcome(record), identity(record));
+    this.#fillSide();
     if (ended && this.#bars) this.#loadBars();
   }
 }
@@ -203,9 +223,12 @@ function votes(record) {
   return panel(`Votes, ${percent(record.agreement)} of the weight agrees`, ...voteTable(record));
 }
 
-function outcome(record) {
+function outcome(record, standing) {
   const { outcome: end } = record;
-  if (!end) return panel("Outcome", el("p", { class: "faint" }, "Still open: neither stop nor target has been touched."));
+  if (!end) {
+    const open = el("p", { class: "faint" }, "Still open: neither stop nor target has been touched.");
+    return panel("Outcome", open, standing?.bars ? soFar(standing) : null);
+  }
   return panel(
     "Outcome",
     facts([
@@ -217,6 +240,18 @@ function outcome(record) {
       ["held", `${count(end.bars)} ${end.bars === 1 ? "bar" : "bars"}`, "small"],
     ]),
   );
+}
+
+/** What an open signal has come to until its last bar. */
+function soFar({ last, ts, pnl, r_multiple: multiple, best, worst, bars }) {
+  return facts([
+    ["last", price(last)],
+    ["so far", `${signed(pnl, 2)} %`, pnl >= 0 ? "up" : "down"],
+    ["R so far", signed(multiple, 2), multiple >= 0 ? "up" : "down"],
+    ["best", `${signed(best, 2)} %`, "small"],
+    ["worst", `${signed(worst, 2)} %`, "small"],
+    ["held", `${count(bars)} ${bars === 1 ? "bar" : "bars"}, until ${date(ts)} ${clock(ts)}`, "small"],
+  ]);
 }
 
 function identity(record) {
