@@ -69,8 +69,17 @@ async def test_engines_without_services_page_and_tracker_are_not_healthy(stack: 
     found = await checks.depth(bus, run, {"GLM_API_KEY": "secret-key"})
     await bus.close()
     told = states(found)
-    assert (told["page"], told["api"], told["integrity"], told["keys"]) == ("fail", "fail", "fail", "pass")
+    assert [told[name] for name in ("page", "api", "outcomes", "calibration", "integrity")] == ["fail"] * 5
+    assert told["keys"] == "pass"
     assert "secret-key" not in str(found)
+
+
+@pytest.mark.parametrize(("health", "state"), [("healthy", "pass"), ("degraded", "fail"), (None, "fail")])
+def test_a_provider_is_as_its_fetcher_sees_it(health: str | None, state: str) -> None:
+    status = {"provider": "replay"} | ({"health": health} if health else {})
+    replica = Replica(service="fetcher", member="f", ready=True, shards=[0], status=status)
+    check = checks._provider(replica)
+    assert (check.name, check.state) == ("provider replay of f", state)
 
 
 @pytest.mark.parametrize(

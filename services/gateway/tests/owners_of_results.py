@@ -168,7 +168,7 @@ ANSWERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "tracker.outcomes": lambda query: {"outcomes": [ENDED][: query["limit"]]},
     "tracker.open": positions,
     "tracker.symbols": symbols,
-    "tracker.statistics": lambda query: {"groups": [{**GROUP, "key": query["by"]}]},
+    "tracker.statistics": lambda query: {"groups": [{**GROUP, "key": query.get("by", "all")}]},
     "tracker.performance": lambda _: {
         "days": [
             {

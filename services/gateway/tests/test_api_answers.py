@@ -160,13 +160,26 @@ async def test_health_by_level(client: httpx.AsyncClient, asked: Asked) -> None:
     assert three["status"] == "fail"
     down = [check["name"] for check in three["checks"] if check["state"] == "fail"]
     assert down == ["fetcher", "consensus", "reasoning", "tracker", "archiver"]
+    assert [(check["name"], check["state"]) for check in three["checks"][-3:]] == [
+        ("outcomes", "pass"),
+        ("calibration", "pass"),
+        ("record", "pass"),
+    ]
     assert three["checks"][-1]["detail"] == "0 refused changes"
     assert (await client.get("/api/health?level=4")).status_code == 400
 
 
 def system(**changes: Any) -> System:
     services = ("fetcher", "consensus", "reasoning", "tracker", "archiver")
-    replicas = [Replica(service=name, member=f"{name}-1", shards=[0, 1]) for name in services]
+    replicas = [
+        Replica(
+            service=name,
+            member=f"{name}-1",
+            shards=[0, 1],
+            status={"health": changes.get("health", "healthy")},
+        )
+        for name in services
+    ]
     lags = [ConsumerLag(service="tracker", lag=changes.get("lag", 3), shards={"0": 3})]
     return System(
         shards=changes.get("shards", 2),
@@ -181,6 +194,7 @@ def test_what_is_wrong_is_named() -> None:
     for found, expected in (
         (system(more=[sick]), "postgres: away"),
         (system(shards=3), "nobody has 2"),
+        (system(health="degraded"), "degraded: it fails"),
         (system(lag=10_001), "10,001 messages wait, expected at most 10,000"),
     ):
         failed = [check for check in checkup.services(found) if check.state == "fail"]

@@ -3,12 +3,13 @@
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal
 
 import httpx
 import msgspec
 
+from heliograph.common import tracking
 from heliograph.common.bus import Bus
 from heliograph.common.errors import ConfigError, HeliographError
 from heliograph.stack.commands.config import examine
@@ -22,6 +23,7 @@ MOST_LAG = 10_000
 """Messages that a stage may have waiting: above, results come late."""
 OLDEST_ARCHIVE_S = 24 * 3600
 WITHIN_S = 5.0
+ANSWER_S = 30.0
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +71,11 @@ async def services(bus: Bus, run: Run) -> list[Check]:
             2, "processes", f"{missing} of {expected} do not answer" if missing else "", f"{expected} answer"
         ),
         *(_replica(replica) for replica in figures.replicas),
+        *(
+            _provider(replica)
+            for replica in figures.replicas
+            if replica.service == "fetcher" and replica.shards
+        ),
         checked(2, "shards", "" if figures.owned else "some have no owner", "each has an owner"),
         *_lags(figures),
     ]
@@ -78,6 +85,14 @@ def _replica(replica: Replica) -> Check:
     problems = "; ".join(f"{store}: {problem}" for store, problem in replica.problems.items())
     unready = problems or ("" if replica.ready else "not ready")
     return checked(2, f"{replica.service} {replica.member}", unready, f"{len(replica.shards)} shards")
+
+
+def _provider(replica: Replica) -> Check:
+    """The provider of bars, as a fetcher that reads it sees it."""
+    status = replica.status or {}
+    state = str(status.get("health", "unknown"))
+    unwell = "" if state == "healthy" else f"{state}: it fails, or has given nothing for minutes"
+    return checked(2, f"provider {status.get('provider', '')} of {replica.member}", unwell, state)
 
 
 def _lags(figures: Figures) -> Iterator[Check]:
@@ -106,8 +121,19 @@ async def depth(bus: Bus, run: Run, environ: Mapping[str, str]) -> list[Check]:
             Check(level=3, name="keys", state="skipped", detail="no *_API_KEY: models are not asked")
         )
     found += [_archive(r) for r in figures.replicas if r.service == "archiver" and 0 in r.shards]
+    found.append(await _told("outcomes", bus, tracking.STATISTICS, tracking.outcomes))
+    found.append(await _told("calibration", bus, tracking.CALIBRATION, tracking.calibration))
     found.append(await _integrity(bus))
     return found
+
+
+async def _told(name: str, bus: Bus, subject: str, judge: Callable[[Any], tracking.Verdict]) -> Check:
+    """A check of what the tracker answers."""
+    try:
+        verdict = judge(await bus.request(subject, {}, timeout=ANSWER_S))
+    except HeliographError as error:
+        return checked(3, name, str(error), "")
+    return Check(level=3, name=name, state=verdict.state, detail=verdict.detail)
 
 
 async def _answers(client: httpx.AsyncClient, name: str, address: str) -> Check:

@@ -1,7 +1,9 @@
 """Whether all is well, check by check: this gateway, then the services, then the archive and the record."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
+from heliograph.common import tracking
 from heliograph.common.bus import Bus
 from heliograph.common.errors import HeliographError
 from heliograph.gateway.operation_records import Check, Checkup
@@ -30,6 +32,8 @@ async def checkup(bus: Bus, overview: Recent[System], owners: Owners, level: int
             found += services(system)
             if level >= DEPTH_LEVEL:
                 found += depth(system)
+                found.append(await told("outcomes", owners, tracking.STATISTICS, tracking.outcomes))
+                found.append(await told("calibration", owners, tracking.CALIBRATION, tracking.calibration))
                 found.append(await refused(owners))
     failed = any(check.state == "fail" for check in found)
     return Checkup(status="fail" if failed else "pass", level=level, checks=found)
@@ -50,6 +54,8 @@ def services(system: System) -> Iterator[Check]:
         problems = "; ".join(f"{store}: {problem}" for store, problem in replica.problems.items())
         unready = problems or ("" if replica.ready else "not ready")
         yield checked(2, f"{replica.service} {replica.member}", unready, f"{len(replica.shards)} shards")
+        if replica.service == "fetcher" and replica.shards:
+            yield _provider(replica)
     for service in SHARDED:
         owned = {shard for r in system.replicas if r.service == service for shard in r.shards}
         missing = sorted(set(range(system.shards)) - owned)
@@ -60,6 +66,14 @@ def services(system: System) -> Iterator[Check]:
             waiting = f"{consumer.lag:,} messages wait"
             problem = f"{waiting}, expected at most {MOST_LAG:,}" if consumer.lag > MOST_LAG else ""
             yield checked(2, f"lag of {consumer.service} in {stream.name}", problem, waiting)
+
+
+def _provider(replica: Replica) -> Check:
+    """The provider of bars, as a fetcher that reads it sees it."""
+    state = str(replica.status.get("health", "unknown"))
+    unwell = "" if state == "healthy" else f"{state}: it fails, or has given nothing for minutes"
+    name = f"provider {replica.status.get('provider', '')} of {replica.member}"
+    return checked(2, name, unwell, state)
 
 
 def depth(system: System) -> Iterator[Check]:
@@ -89,6 +103,15 @@ def _integrity(replica: Replica) -> Check:
     rows = sum(int(check.get("rows", 0)) for check in checks.values())
     problem = f"{findings} findings: `heliograph verify --full` names them" if findings else ""
     return checked(3, name, problem, f"{rows:,} rows agree with their hashes")
+
+
+async def told(name: str, owners: Owners, subject: str, judge: Callable[[Any], tracking.Verdict]) -> Check:
+    """A check of what the tracker answers."""
+    try:
+        verdict = judge(await owners.ask(subject, {}, dict))
+    except HeliographError as error:
+        return checked(3, name, str(error), "")
+    return Check(level=3, name=name, state=verdict.state, detail=verdict.detail)
 
 
 async def refused(owners: Owners) -> Check:
