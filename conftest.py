@@ -110,8 +110,10 @@ class ClickHouseServer:
 
     USER, PASSWORD = "tester", "p@ss/word"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *replica: str) -> None:
+        """In a folder; as a replica of this name, with the port of a ZooKeeper."""
         self._folder = folder
+        self._replica = replica
         self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -123,7 +125,7 @@ class ClickHouseServer:
     def start(self) -> None:
         """Start it and wait until it takes connections."""
         script = Path(__file__).parent / "tests" / "clickhouse_http.py"
-        account = str(self._port), self.USER, self.PASSWORD
+        account = str(self._port), self.USER, self.PASSWORD, *self._replica
         self._process = subprocess.Popen([sys.executable, str(script), str(self._folder), *account])
         wait_until_taken(self._port)
 

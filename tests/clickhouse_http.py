@@ -3,11 +3,13 @@
 No package carries a ClickHouse server, but the embedded engine is ClickHouse. With this in front of it, what
 goes over the wire to a server can be tested: the client's HTTP path, accounts and databases, parameters and
 settings by request, inserts in any format, errors with their codes, and a server that is gone for a while.
-Each request has a session of its own, as on a server, and there is a storage policy `tiered` with a volume
-`cold`. What is not a server here: replication, clusters, rights, compressed answers, and what else a server's
-own configuration changes.
+Each request has a session of its own, as on a server. There is a storage policy `tiered` with a volume
+`cold`, the macros `shard` and `replica`, and the clusters `one` and `sharded`; with the port of a ZooKeeper,
+replicated tables can be made, but no rows go into them, since the engine has no address for other replicas.
+What is not a server here: replication, clusters, rights, compressed answers, and what else a server's own
+configuration changes.
 
-    python tests/clickhouse_http.py FOLDER PORT USER PASSWORD
+    python tests/clickhouse_http.py FOLDER PORT USER PASSWORD [REPLICA ZOOKEEPER_PORT]
 """
 
 import gzip
@@ -41,7 +43,13 @@ CODE = re.compile(r"Code: (\d+)")
 STATUS = {516: 403, 60: 404, 81: 404, 47: 404, 62: 400, 115: 404}
 """By error code: authentication, unknown table, database, identifier, syntax, unknown setting; others 500."""
 CONFIGURATION = """
-<clickhouse><storage_configuration>
+<clickhouse>{keeper}
+<macros><shard>01</shard><replica>{replica}</replica></macros>
+<remote_servers>
+    <one><shard>{server}</shard></one>
+    <sharded><shard>{server}</shard><shard>{server}</shard></sharded>
+</remote_servers>
+<storage_configuration>
     <disks><cold><type>local</type><path>{cold}/</path></cold></disks>
     <policies><tiered><volumes>
         <default><disk>default</disk></default>
@@ -49,6 +57,8 @@ CONFIGURATION = """
     </volumes></tiered></policies>
 </storage_configuration></clickhouse>
 """
+SERVER = "<replica><host>127.0.0.1</host><port>9000</port></replica>"
+KEEPER = "<zookeeper><node><host>127.0.0.1</host><port>{}</port></node></zookeeper>"
 ACCESS_DENIED = "Code: 516. DB::Exception: {}: Authentication failed. (AUTHENTICATION_FAILED)"
 DECODE: dict[str, Callable[[bytes], bytes]] = {
     "identity": bytes,
@@ -78,10 +88,17 @@ def statement(query: bytes, body: bytes) -> Statement:
 class Engine:
     """The embedded engine; every request gets a handle, and so a session, of its own."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, replica: str, keeper: str) -> None:
         file = Path(folder) / "configuration.xml"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(CONFIGURATION.format(cold=escape(f"{folder}/cold")))
+        file.write_text(
+            CONFIGURATION.format(
+                cold=escape(f"{folder}/cold"),
+                replica=escape(replica),
+                server=SERVER,
+                keeper=KEEPER.format(int(keeper)) if keeper else "",
+            )
+        )
         caches = "mark_cache_size=16777216&primary_index_cache_size=16777216"
         self._address = f"{folder}/data?config-file={file}&{caches}"
         self._open = chdb.connect(self._address)
@@ -200,9 +217,10 @@ class Handler(WSGIRequestHandler):
 
 def main() -> None:
     """Serve until killed; connections are taken once the engine is open."""
-    folder, port, user, password = sys.argv[1:]
+    folder, port, user, password, *more = sys.argv[1:]
+    replica, keeper = more or ("one", "")
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    application = Interface(Engine(folder), user, password)
+    application = Interface(Engine(folder, replica, keeper), user, password)
     make_server("127.0.0.1", int(port), application, threaded=True, request_handler=Handler).serve_forever()
 
 

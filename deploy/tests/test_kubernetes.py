@@ -27,8 +27,9 @@ STORE_PORTS = {
     6379: {"fetcher", "reasoning", "gateway"},
 }
 KEDA_CRD = "KEDA_CRD"
-OPTIONAL = ("models",)
+OPTIONAL = ("clickhouse-replicated", "models")
 """Components that no overlay of ours takes."""
+REPLICATED = "components/clickhouse-replicated"
 PROVIDERS = {"reasoning": {443}}
 """Ways out to the Internet, where the component for it is taken."""
 
@@ -266,6 +267,25 @@ def test_services_know_and_accept_what_they_are_told(
         told = environment_of(deployment, manifests)
         assert set(told) <= known_variables(name), name
         assert load_settings(name, told).probe_port == 8080
+
+
+def test_replicated_tables_are_a_component_that_the_archiver_accepts(
+    folder: Path, tmp_path: Path, load_settings: Callable[[str, Mapping[str, str]], Settings]
+) -> None:
+    kubectl = shutil.which("kubectl")
+    if not kubectl:
+        pytest.skip("kubectl is not installed: the component cannot be built")
+    base, component = (os.path.relpath(folder / name, tmp_path) for name in ("base", REPLICATED))
+    (tmp_path / "kustomization.yaml").write_text(
+        yaml.safe_dump({"kind": "Kustomization", "resources": [base], "components": [component]})
+    )
+    done = subprocess.run([kubectl, "kustomize", tmp_path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    built = [d for d in yaml.safe_load_all(done.stdout) if d]
+    [archiver] = [d for d in built if d["kind"] == "Deployment" and d["metadata"]["name"] == "archiver"]
+    replication = load_settings("archiver", environment_of(archiver, built)).replication  # type: ignore[attr-defined]
+    assert replication.cluster == "heliograph"
+    assert replication.path == "/clickhouse/tables/{shard}/{database}/{table}"
 
 
 def test_each_service_is_told_the_same_things_as_in_compose(

@@ -10,46 +10,26 @@ import pyarrow as pa
 import structlog
 
 from heliograph.archiver import address
+from heliograph.archiver.connection import connect
 from heliograph.archiver.folder_lock import FolderLock
-from heliograph.archiver.schema import GONE, TABLES, VIEWS, View
-from heliograph.archiver.tiers import Tier, arrange
+from heliograph.archiver.replication import Replication
+from heliograph.archiver.tiers import Tier
 from heliograph.common import metrics
-from heliograph.common.errors import ConfigError, HeliographError, PoisonError, UnavailableError
+from heliograph.common.errors import (
+    ConfigError,
+    HeliographError,
+    PoisonError,
+    UnavailableError,
+)
 
 LOCK_POLL_S = 0.2
 CHECK_S = 2.0
 """A call that succeeded so lately vouches for the store."""
-MEMORY_BYTES = 256 << 20
-SPILL_BYTES = 96 << 20
-CACHE_BYTES = 16 << 20
-SETTINGS: dict[str, Any] = {
-    # An acknowledgement must mean that the rows are in the table.
-    "async_insert": 0,
-    # A replay brings years at once: each month is a partition.
-    "max_partitions_per_insert_block": 0,
-    # A row never changes its month, so FINAL need not compare months.
-    "do_not_merge_across_partitions_select_final": 1,
-}
-EMBEDDED_SETTINGS: dict[str, Any] = {
-    "max_threads": 2,
-    "max_insert_threads": 1,
-    "max_memory_usage": MEMORY_BYTES,
-    "max_bytes_before_external_sort": SPILL_BYTES,
-    "max_bytes_before_external_group_by": SPILL_BYTES,
-}
-EMBEDDED_OPTIONS: dict[str, Any] = {
-    "mark_cache_size": CACHE_BYTES,
-    "primary_index_cache_size": CACHE_BYTES,
-    "index_mark_cache_size": CACHE_BYTES,
-}
 DATA_CODES = frozenset({6, 26, 27, 33, 38, 41, 53, 69, 70, 72, 117, 131, 190, 321, 349, 407, 469})
 """Error codes that blame the rows themselves (ClickHouse, src/Common/ErrorCodes.cpp): cannot parse, type
 mismatch, out of bounds, incorrect data, too large, NULL, violated constraint. Others may pass."""
 ACCESS_CODES = frozenset({192, 193, 194, 516})
 """Unknown user, wrong password, required password, authentication failed."""
-
-FILLED = "filled"
-"""The comment of a view's table that has all that its source had when it was made."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 R = TypeVar("R")
@@ -63,14 +43,20 @@ class ClickHouse:
         version: of the engine; empty before it is open.
     """
 
-    def __init__(self, url: str, tier: Tier | None = None) -> None:
-        """Raises `ConfigError` for a wrong address, and for a tier of the embedded engine."""
+    def __init__(self, url: str, tier: Tier | None = None, replicated: Replication | None = None) -> None:
+        """Raises `ConfigError` for a wrong address, and for a tier or replicas of the embedded engine."""
         self._where = address.clickhouse(url)
         if tier and isinstance(self._where, address.Embedded):
             raise ConfigError(
                 f"clickhouse_cold_policy: {tier.policy!r}, expected none: the embedded engine has no volumes"
             )
+        if replicated and isinstance(self._where, address.Embedded):
+            raise ConfigError(
+                f"clickhouse_keeper_path: {replicated.path!r}, expected none: "
+                "the embedded engine has no replicas"
+            )
         self._tier = tier
+        self._replicated = replicated
         self._lock = FolderLock(self._where.folder) if isinstance(self._where, address.Embedded) else None
         self._thread = ThreadPoolExecutor(1, "clickhouse")
         self._client: Any = None
@@ -148,6 +134,15 @@ class ClickHouse:
         query = {"parameters": dict(parameters or {}), "use_strings": True}
         return await self._call(lambda: self._connected().query_arrow(sql, **query))
 
+    async def catch_up(self, table: str) -> None:
+        """Wait until this replica has what any replica had of a table; at once where none is replicated.
+
+        Raises:
+            UnavailableError: it cannot have it now.
+        """
+        if self._replicated:
+            await self.rows(f"SYSTEM SYNC REPLICA {table} LIGHTWEIGHT")
+
     async def check(self) -> str:
         """Why it cannot be used; empty when it answers, or has answered within two seconds."""
         if self._client is not None and time.monotonic() - self._answered > CHECK_S:
@@ -166,51 +161,8 @@ class ClickHouse:
         return self._client
 
     def _connect(self) -> None:
-        # Imported here because it loads half a gigabyte of engine, which must not hold up the event loop.
-        import clickhouse_connect  # noqa: PLC0415
-
-        if isinstance(self._where, address.Embedded):
-            self._client = clickhouse_connect.get_client(
-                interface="chdb",
-                path=str(self._where.folder),
-                settings={**SETTINGS, **EMBEDDED_SETTINGS},
-                chdb_options=EMBEDDED_OPTIONS,
-            )
-        else:
-            common = {**self._where.options, "autogenerate_session_id": False}
-            name = self._where.database.replace("`", "``")
-            maker = clickhouse_connect.get_client(**common)
-            maker.command(f"CREATE DATABASE IF NOT EXISTS `{name}`")
-            maker.close()
-            self._client = clickhouse_connect.get_client(
-                **common, database=self._where.database, settings=SETTINGS
-            )
-        for table in TABLES:
-            for statement in table.ddl:
-                self._client.command(statement)
-        if not self.embedded:
-            arrange(self._client, self._tier)
-        for name in GONE:
-            self._client.command(f"DROP VIEW IF EXISTS {name}_view")
-            self._client.command(f"DROP TABLE IF EXISTS {name}")
-        for view in VIEWS:
-            self._make(view)
+        self._client = connect(self._where, self._tier, self._replicated)
         self.version = str(self._client.server_version)
-
-    def _make(self, view: View) -> None:
-        """Make a view and fill it from what its source has, until that was done once to the end.
-
-        Whoever dies in between leaves no mark, and the next one fills it again: its rows replace themselves.
-        """
-        for statement in view.ddl:
-            self._client.command(statement)
-        [(mark,)] = self._client.query(
-            "SELECT comment FROM system.tables WHERE database = currentDatabase() AND name = {name:String}",
-            parameters={"name": view.name},
-        ).result_rows
-        if mark != FILLED:
-            self._client.command(view.fill)
-            self._client.command(f"ALTER TABLE {view.name} MODIFY COMMENT '{FILLED}'")
 
     async def _call(self, work: Callable[[], R]) -> R:
         try:

@@ -75,7 +75,7 @@ class ArchiverService:
         pa.set_memory_pool(pa.system_memory_pool())
         objects = open_store(settings.archive_url, settings.s3_endpoint_url, settings.archive_lock_days)
         self._bus = context.bus
-        self._db = ClickHouse(settings.clickhouse_url, settings.tier)
+        self._db = ClickHouse(settings.clickhouse_url, settings.tier, settings.replication)
         await self._db.open()
         self._writer = GroupCommit(self._db.insert, rows=settings.insert_rows, seconds=settings.insert_s)
         self._archive = Archive(self._db, objects, settings.archive_format)

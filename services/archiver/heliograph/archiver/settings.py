@@ -4,8 +4,10 @@ from typing import ClassVar
 from pydantic import Field
 
 from heliograph.archiver.archive.parquet import Format
+from heliograph.archiver.replication import Replication
 from heliograph.archiver.tiers import Tier
 from heliograph.common.config import Settings, from_env
+from heliograph.common.errors import ConfigError
 
 
 def embedded_store() -> str:
@@ -34,6 +36,14 @@ class ArchiverSettings(Settings):
     )
     clickhouse_cold_volume: str = Field("cold", description="volume of that policy that takes them")
     clickhouse_cold_days: int = Field(90, ge=1, le=36_500, description="age of an event day that moves")
+    clickhouse_keeper_path: str = Field(
+        "",
+        description="path of a table in the keeper, such as /clickhouse/tables/{shard}/{database}/{table}: "
+        "the tables of a ClickHouse server are replicated; none: they are not",
+    )
+    clickhouse_cluster: str = Field(
+        "", description="cluster of the server on whose every replica tables are made; none: on the one asked"
+    )
     archive_url: str = Field(
         default_factory=archive_folder,
         validation_alias=from_env("ARCHIVE_URL"),
@@ -60,6 +70,22 @@ class ArchiverSettings(Settings):
     archive_period_s: float = Field(
         30.0, gt=0, le=86_400, description="seconds between looks for complete days"
     )
+
+    @property
+    def replication(self) -> Replication | None:
+        """How tables are replicated; none without a path.
+
+        Raises:
+            ConfigError: a path or name cannot be one, or a cluster is named without a path.
+        """
+        if self.clickhouse_keeper_path:
+            return Replication(path=self.clickhouse_keeper_path, cluster=self.clickhouse_cluster)
+        if self.clickhouse_cluster:
+            raise ConfigError(
+                f"clickhouse_cluster: {self.clickhouse_cluster!r}, expected none, since tables are not "
+                "replicated without a clickhouse_keeper_path"
+            )
+        return None
 
     @property
     def tier(self) -> Tier | None:

@@ -47,12 +47,13 @@ class Tier(msgspec.Struct, frozen=True, kw_only=True):
         return f"toDateTime({table.time}) + toIntervalDay({self.days}) TO VOLUME '{self.volume}'"
 
 
-def arrange(client: Any, tier: Tier | None) -> None:
+def arrange(client: Any, tier: Tier | None, on_cluster: str = "") -> None:
     """Bring the moves of all event tables to what is configured; without a tier they have none.
 
     Args:
         client: connected; the tables are there.
         tier: where rows go.
+        on_cluster: stands behind a table's name where all replicas are meant.
 
     Raises:
         ConfigError: the server has no such policy or volume, or the policy does not fit the tables.
@@ -63,11 +64,13 @@ def arrange(client: Any, tier: Tier | None) -> None:
         now, wanted = found[1] if found else "", tier.ttl(table) if tier else ""
         try:
             if tier and policy != tier.policy:
-                client.command(f"ALTER TABLE {table.name} MODIFY SETTING storage_policy = '{tier.policy}'")
+                client.command(
+                    f"ALTER TABLE {table.name}{on_cluster} MODIFY SETTING storage_policy = '{tier.policy}'"
+                )
             if wanted and now != wanted:
-                client.command(f"ALTER TABLE {table.name} MODIFY TTL {wanted}")
+                client.command(f"ALTER TABLE {table.name}{on_cluster} MODIFY TTL {wanted}")
             elif now and not wanted:
-                client.command(f"ALTER TABLE {table.name} REMOVE TTL")
+                client.command(f"ALTER TABLE {table.name}{on_cluster} REMOVE TTL")
         except Exception as error:
             if getattr(error, "code", None) in _NOT_SO:
                 raise ConfigError(f"clickhouse_cold_policy, clickhouse_cold_volume: {error}") from error

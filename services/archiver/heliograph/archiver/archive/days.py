@@ -31,6 +31,7 @@ async def changed(db: ClickHouse, table: Table, since: int) -> tuple[set[str], i
     Returns:
         The dates, and the `since` of the next look.
     """
+    await db.catch_up(table.name)
     [(now,)] = await db.rows("SELECT toUnixTimestamp(now())")
     found = await db.rows(
         f"SELECT DISTINCT toString(toDate({table.time})) FROM {table.name} "  # noqa: S608 - names of our own tables
@@ -56,6 +57,7 @@ async def contents(db: ClickHouse, table: Table, dates: Iterable[str]) -> list[D
 
 async def settled(db: ClickHouse, table: Table, date: str, age_s: int) -> tuple[int, int]:
     """A time `age_s` ago (seconds, the database's clock), and a day's rows that came at or after it."""
+    await db.catch_up(table.name)
     [(before, late)] = await db.rows(
         f"SELECT toUnixTimestamp(now()) - {age_s}, "  # noqa: S608 - names of our own tables
         f"(SELECT count() FROM {table.name} WHERE toDate({table.time}) = {{date:Date}} "
