@@ -1,8 +1,10 @@
 """Financial Datasets and FMP over HTTP: recorded answers, every fault, and a key that is seen nowhere."""
 
+import asyncio
 import json
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,6 +22,7 @@ from heliograph.common.spend.keys import Keys
 from heliograph.common.spend.spend import Spend
 from heliograph.reasoning.panel.records.metered import Metered, PaidData, meter
 from heliograph.reasoning.panel.records.providers import FinancialDatasets, Fmp
+from heliograph.reasoning.panel.records.web import Web
 from heliograph.reasoning.panel.service import PanelService
 from heliograph.reasoning.settings import ReasoningSettings
 
@@ -48,6 +51,7 @@ class Site(ThreadingHTTPServer):
         self.root = f"http://127.0.0.1:{self.server_port}"
         self.asked: list[str] = []
         self.faults: list[int | str] = []
+        self.retry_after = ""
         self.refused: set[str] = set()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -75,6 +79,8 @@ class Handler(BaseHTTPRequestHandler):
             status, body = (200, b"<html>") if fault == "garbage" else (int(fault), b"{}")
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
+        if status == 429 and self.server.retry_after:
+            self.send_header("Retry-After", self.server.retry_after)
         self.end_headers()
         self.wfile.write(body)
 
@@ -162,6 +168,73 @@ async def test_an_outage_is_tried_again_and_then_told(site: Site, fmp: Fmp, faul
     with pytest.raises(UnavailableError, match="statement") as told:
         await fmp.records("AAPL")
     assert KEY not in str(told.value)
+
+
+class Hand:
+    """A clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def now_ns(self) -> int:
+        return int(self.seconds * 1e9)
+
+
+@pytest.fixture
+def clock() -> Hand:
+    return Hand()
+
+
+@pytest.fixture
+async def web(site: Site, keys: Keys, clock: Hand) -> AsyncIterator[Web]:
+    made = Web(site.root + "/fmp", keys=keys, key="FMP_API_KEY", header="apikey", clock=clock)
+    yield made
+    await made.close()
+
+
+ASKED = ("/income-statement", {"symbol": "AAPL"})
+
+
+async def test_a_pause_that_is_asked_for_is_kept(site: Site, web: Web) -> None:
+    path, query = ASKED
+    site.faults, site.retry_after = [429], "0.4"
+    began = time.monotonic()
+    assert await web.get(path, **query)
+    assert time.monotonic() - began >= 0.4
+    # By the clock of the test that is now.
+    site.faults, site.retry_after = [429], "Thu, 01 Jan 1970 00:16:40 GMT"
+    assert await web.get(path, **query)
+    asked = len(site.asked)
+    site.faults, site.retry_after = [429], "3600"
+    with pytest.raises(UnavailableError, match="status 429"):
+        await web.get(path, **query)
+    assert len(site.asked) == asked + 1
+
+
+async def test_a_provider_that_fails_again_and_again_is_left_alone_for_a_minute(
+    site: Site, web: Web, clock: Hand
+) -> None:
+    path, query = ASKED
+    site.faults = [503] * 5
+    for expected in ("status 503", "left alone"):  # three tries, and two before the fifth failure in a row
+        with pytest.raises(UnavailableError, match=expected):
+            await web.get(path, **query)
+    asked = len(site.asked)
+    with pytest.raises(UnavailableError, match="left alone"):
+        await web.get(path, **query)
+    clock.seconds += 59
+    with pytest.raises(UnavailableError, match="left alone"):
+        await web.get(path, **query)
+    assert len(site.asked) == asked
+    clock.seconds += 1
+    site.faults = [400]  # an answer, though none of use: the provider is there
+    found = await asyncio.gather(*(web.get(path, **query) for _ in range(6)), return_exceptions=True)
+    assert [type(each) for each in found].count(InputError) == 1
+    assert [type(each) for each in found].count(bytes) == 5
+    assert len(site.asked) == asked + 6
 
 
 @pytest.mark.parametrize(("fault", "named"), [("garbage", "FMP"), (400, "status 400"), (402, "status 402")])

@@ -1,6 +1,7 @@
 """Requests and replies of providers: the recorded ones decode, the errors are told apart."""
 
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heliograph.common.errors import ConfigError
-from heliograph.reasoning.models import wire
+from heliograph.reasoning.models import calls, wire
 from heliograph.reasoning.models.conform import conforming
 from heliograph.reasoning.models.failure import CallFailedError, http_failure, retry_after
 from heliograph.reasoning.models.port import Prompt
 from heliograph.reasoning.models.provider import KNOWN, Provider, providers
+from heliograph.reasoning.settings import ReasoningSettings
 
 FOLDER = Path(__file__).parent / "payloads"
 NOW = datetime(2026, 3, 2, 12, 0, 0, tzinfo=UTC)
@@ -258,6 +260,39 @@ def test_providers_are_known_changed_or_described() -> None:
     )
     assert [(p.name, p.model) for p in found] == [("glm", "glm-x"), ("mine", "m")]
     assert found[0].base_url == GLM.base_url
+
+
+def test_the_limits_are_those_of_the_design() -> None:
+    told = {
+        name: (p.model, p.calls_per_minute, p.call_price, p.daily_budget)
+        for name in ("glm", "deepseek", "qwen")
+        if (p := KNOWN[name])
+    }
+    assert told == {
+        "glm": ("glm-4.5-air", 20, 0.001, 25.0),
+        "deepseek": ("deepseek-chat", 20, 0.0015, 10.0),
+        "qwen": ("qwen-turbo", 20, 0.002, 5.0),
+    }
+    settings = ReasoningSettings()
+    assert settings.models == list(told)
+    assert (settings.model_deadline_s, settings.explanation_ttl_s, settings.reason_strong) == (10, 3600, 80)
+    assert (settings.models_at_once, settings.reason_models) == (False, "between")
+    assert (calls.TRIES - 1, calls.RATE_WAIT_S) == (2, 2.0)
+
+
+def test_the_page_tells_the_limits_of_every_provider() -> None:
+    page = next(found for p in Path(__file__).resolve().parents if (found := p / "docs/models.md").is_file())
+    row = re.compile(r"^\| `(\w+)` \| (.+) \| (\S+) \| (.+) \| (\d+) \|$", re.MULTILINE)
+    told = {name: tuple(rest) for name, *rest in row.findall(page.read_text("utf-8"))}
+    assert told == {
+        name: (
+            f"`{p.key}`" if p.key else "none",
+            p.model,
+            f"{p.daily_budget:g}" if p.key else "nothing to pay",
+            str(p.calls_per_minute),
+        )
+        for name, p in KNOWN.items()
+    }
 
 
 def test_a_price_that_is_changed_has_a_month_of_its_own() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import partial
 
 import httpx
@@ -9,8 +10,11 @@ import structlog
 import tenacity
 
 from heliograph.common import metrics
-from heliograph.common.errors import InputError, UnavailableError
+from heliograph.common.clock import NANOSECONDS, SYSTEM_CLOCK, Clock
+from heliograph.common.errors import InputError
 from heliograph.common.spend.keys import Keys
+from heliograph.reasoning.models.failure import retry_after
+from heliograph.reasoning.panel.records.gate import AwayError, Gate
 from heliograph.reasoning.panel.records.metered import Metered
 
 TIMEOUT_S = 20.0
@@ -18,6 +22,8 @@ TRIES = 3
 AT_ONCE = 4
 """The SEC allows ten requests a second."""
 MOST_BYTES = 32 << 20
+LONGEST_WAIT_S = 10.0
+"""A provider that asks for a longer pause is not asked again: somebody waits for the run."""
 _PAUSE = tenacity.wait_random_exponential(multiplier=0.2, max=2.0)
 REFUSED = frozenset({httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN})
 
@@ -33,6 +39,7 @@ class Web:
             which others log.
         name: of the provider, as metrics and alerts call it.
         metered: gives leave for each request to a provider that is paid.
+        clock: of the provider's breaker.
     """
 
     def __init__(
@@ -45,6 +52,7 @@ class Web:
         header: str = "",
         name: str = "",
         metered: Metered | None = None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._client = httpx.AsyncClient(
             headers=dict(headers or {}), timeout=TIMEOUT_S, follow_redirects=False
@@ -56,6 +64,8 @@ class Web:
         self._name = name
         self._metered = metered
         self._turn = asyncio.Semaphore(AT_ONCE)
+        self._clock = clock
+        self._gate = Gate(clock)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -66,7 +76,10 @@ class Web:
         return self._keys is not None and await self._keys.known(self._key)
 
     async def get(self, path: str, **query: str) -> bytes | None:
-        """The body; None where there is no such thing. Tried three times where that can help.
+        """The body; None where there is no such thing.
+
+        Tried three times where that can help, after the pause that the provider asks for. After five failures
+        in a row, or more than half of twenty, nobody asks it for a minute.
 
         Raises:
             InputError: the provider refuses the question, or the key.
@@ -75,13 +88,17 @@ class Web:
         """
         retrying = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_attempt(TRIES),
-            wait=_PAUSE,
-            retry=tenacity.retry_if_exception_type(UnavailableError),
+            wait=_pause,
+            retry=tenacity.retry_if_exception(_worth_it),
             reraise=True,
         )
         return await retrying(self._whole, path, query)
 
     async def _whole(self, path: str, query: dict[str, str]) -> bytes | None:
+        async with self._gate.passing(self._root + path):
+            return await self._answered(path, query)
+
+    async def _answered(self, path: str, query: dict[str, str]) -> bytes | None:
         while True:
             value = await self._keys.current(self._key) if self._keys and self._key else None
             if self._key and value is None:
@@ -106,16 +123,29 @@ class Web:
                     bill.answered(answer.status_code)
                     return answer
         except httpx.HTTPError as error:
-            raise UnavailableError(f"{self._root}{path}: {type(error).__name__}") from None
+            raise AwayError(f"{self._root}{path}: {type(error).__name__}") from None
 
     def _read(self, path: str, answer: httpx.Response) -> bytes | None:
         where = f"{self._root}{path}"
         if answer.status_code == httpx.codes.NOT_FOUND:
             return None
         if answer.status_code == httpx.codes.TOO_MANY_REQUESTS or answer.is_server_error:
-            raise UnavailableError(f"{where}: status {answer.status_code}")
+            headers = {name.lower(): value for name, value in answer.headers.items()}
+            now = datetime.fromtimestamp(self._clock.now_ns() / NANOSECONDS, UTC)
+            raise AwayError(f"{where}: status {answer.status_code}", retry_after(headers, "", now))
         if not answer.is_success:
             raise InputError(f"{where}: status {answer.status_code}, expected 200")
         if len(answer.content) > MOST_BYTES:
             raise InputError(f"{where}: {len(answer.content)} bytes, expected at most {MOST_BYTES}")
         return answer.content
+
+
+def _worth_it(error: BaseException) -> bool:
+    return isinstance(error, AwayError) and (error.retry_after or 0.0) <= LONGEST_WAIT_S
+
+
+def _pause(state: tenacity.RetryCallState) -> float:
+    """As long as the provider asks for, else longer each time, with chance in it."""
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.retry_after if isinstance(error, AwayError) else None
+    return _PAUSE(state) if asked is None else asked
