@@ -5,11 +5,13 @@ from collections.abc import Callable
 
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from heliograph.common.errors import FencedError, PoisonError, UnavailableError
 from heliograph.common.events import Reason, Signal, Vote, encode
 from heliograph.common.service import Delivery
 from heliograph.tracker import leases, record
+from heliograph.tracker import writer as writing
 from heliograph.tracker.database import Database
 from heliograph.tracker.rows import TABLES, Row, reason_row, signal_row
 from heliograph.tracker.verification import Verification, VerifyQuery
@@ -83,6 +85,28 @@ async def test_rows_of_many_shards_share_transactions(
     assert sum(map(len, new)) == 320
     assert writer.transactions <= 3
     assert await database.fetch("SELECT count(*) FROM signals") == [(320,)]
+
+
+async def test_a_slow_write_is_logged_with_its_rows(
+    database: Database,
+    writer: Writer,
+    make_signal: MakeSignal,
+    make_reason: Callable[..., Reason],
+    deliver: Deliver,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lease = await leases.take(database, 4, 1, "one")
+    signals = [make_signal(n) for n in range(3)]
+    rows = [signal_row(lease, deliver(signal, n)) for n, signal in enumerate(signals)]
+    monkeypatch.setattr(writing, "SLOW_S", 1e9)
+    with capture_logs() as quick:
+        await writer.write(lease, rows[:1])
+    monkeypatch.setattr(writing, "SLOW_S", 0.0)
+    with capture_logs() as slow:
+        await writer.write(lease, [*rows[1:], reason_row(lease, deliver(make_reason(signals[0]), 1))])
+    (told,) = (entry for entry in (*quick, *slow) if entry["event"] == "slow write")
+    assert (told["rows"], told["tables"]) == (3, {"signals": 2, "reasons": 1})
+    assert told["seconds"] == round(told["seconds"], 3)
 
 
 async def test_a_bad_row_is_named_and_hurts_nobody_else(

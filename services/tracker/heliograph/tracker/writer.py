@@ -13,11 +13,12 @@ from collections import Counter
 from collections.abc import Sequence
 
 import psycopg
+import structlog
 
 from heliograph.common import metrics
 from heliograph.common.errors import HeliographError, PoisonError, UnavailableError
 from heliograph.tracker import leases
-from heliograph.tracker.database import Database
+from heliograph.tracker.database import SLOW_S, Database
 from heliograph.tracker.ending import end
 from heliograph.tracker.leases import Lease
 from heliograph.tracker.partitions import Partitions
@@ -49,6 +50,8 @@ class Request:
         else:
             self.done.set_result(self.new)
 
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 Item = tuple[Request, Row]
 
@@ -190,7 +193,11 @@ class Writer:
                 request.error = leases.fenced(request.lease)
             elif (row.table, row.key) in new:
                 request.new.add(row.key)
-        self._count(new, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        self._count(new, seconds)
+        if seconds > SLOW_S:
+            tables = Counter(row.table for _, row in items)
+            await log.awarning("slow write", seconds=round(seconds, 3), rows=len(items), tables=dict(tables))
 
     def _count(self, new: set[tuple[str, str]], seconds: float) -> None:
         self.transactions += 1
