@@ -1,6 +1,7 @@
 """Every command of `heliograph`: its help, its errors, and the completion of a real shell."""
 
 import inspect
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,14 @@ from cyclopts import App
 
 from heliograph.stack.__main__ import app, main
 
+ROOT = next(p for p in Path(__file__).resolve().parents if (p / "requirements.lock").is_file())
+PAGES = [
+    *ROOT.glob("*.md"),
+    *(ROOT / "docs").rglob("*.md"),
+    *(ROOT / "deploy").rglob("*.md"),
+    *(ROOT / "libs/common/heliograph/common").glob("alerts.toml"),
+    *(ROOT / "libs/common/heliograph/common").glob("metrics.py"),
+]
 Run = Callable[..., tuple[object, str]]
 
 
@@ -57,6 +66,31 @@ def test_every_command_has_a_help_that_names_and_explains_each_option(run: Run) 
             assert argument.name in told or argument.name.removeprefix("--").upper() in told
 
 
+def told_of(text: str) -> Iterator[str]:
+    """What a page writes behind `heliograph`: in a line of code, or between backticks."""
+    inline = re.findall(r"`(?:\.venv/bin/)?heliograph ([^`]+)`", text)
+    lines = re.findall(r"^(?: +|\.venv/bin/| +\.venv/bin/)heliograph ([^#\n]+)", text, re.MULTILINE)
+    yield from (*inline, *lines)
+
+
+def test_the_pages_name_real_commands_and_options() -> None:
+    options = {
+        words: {name for argument in command.assemble_argument_collection() for name in argument.names}
+        for words, command in commands(app)
+    }
+    seen = set()
+    for page in PAGES:
+        for told in told_of(page.read_text(encoding="utf-8")):
+            typed = told.partition(" -- ")[0].split()
+            words = next((tuple(typed[:n]) for n in (2, 1) if tuple(typed[:n]) in options), None)
+            groups = {known[0] for known in options}
+            assert words or typed[0].startswith("-") or (len(typed) == 1 and typed[0] in groups), (page, told)
+            seen.add(words)
+            named = {word.partition("=")[0] for word in typed if word.startswith("--")}
+            assert named <= {"--help", *options.get(words or (), ())}, (page, told)
+    assert len(seen) > len(options) / 2
+
+
 def test_every_command_refuses_an_option_that_it_does_not_have(run: Run) -> None:
     for words, _ in commands(app):
         code, told = run(*words, "--no-such-option")
@@ -69,6 +103,7 @@ def test_every_command_refuses_an_option_that_it_does_not_have(run: Run) -> None
     [
         ("signals show xyz", "signal: 'xyz', expected an id of 16 hex digits"),
         ("signals verify 0F3A9C41D27BE865", "signal: '0F3A9C41D27BE865', expected"),
+        ("signals open --limit 0", "limit: 0, expected 1 to 100"),
         ("signals tail --last -1", "last: -1, expected 0 or more"),
         ("signals tail --since soon", "since: 'soon', expected"),
         ("sources --last 0", "last: 0, expected 1 to 100000"),
@@ -91,6 +126,7 @@ def test_a_wrong_value_is_named_with_what_was_expected(run: Run, words: str, tol
     [
         "status",
         "signals tail",
+        "signals open",
         "signals show 0f3a9c41d27be865",
         "signals verify 0f3a9c41d27be865",
         "spend",
@@ -124,7 +160,7 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("typed", "offered"),
     [
         (["sig"], {"signals"}),
-        (["signals", ""], {"show", "tail", "verify"}),
+        (["signals", ""], {"open", "show", "tail", "verify"}),
         (["archive", "ver"], {"verify"}),
         (["signals", "tail", "--sy"], {"--symbol"}),
         (["completion", "z"], {"zsh"}),
