@@ -27,6 +27,8 @@ class Gateway:
                 "archived": None,
             },
             "/api/alerts": {"alerts": []},
+            "/api/history/spend/days": [],
+            "/api/history/spend/signals": [],
             "/api/positions": {
                 **dict.fromkeys(("total", "ahead", "pnl", "r_multiple"), 0),
                 "positions": [],

@@ -72,6 +72,7 @@ OPEN = {
     "worst": -1.0,
     "bars": 3,
 }
+PAID = {"calls": 2, "cost": 0.002, "tokens_in": 300, "tokens_out": 90}
 BIN = {"low": 80.0, "high": 90.0, "count": 40, "forecast": 84.0, "win_rate": 75.0}
 EMPTY_BIN = {"low": 90.0, "high": 100.0, "count": 0, "forecast": None, "win_rate": None}
 FIGURES = {
@@ -213,6 +214,34 @@ ANSWERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "archiver.closes": lambda query: {
         "closes": {name: {"close": 101.5, "ts": 9 * DAY} for name in query["symbols"][:1]}
     },
+    "archiver.daily_signals": lambda _: [
+        {"day": "1970-01-11", "buys": 3, "sells": 1, "confidence": 81.5},
+    ],
+    "archiver.performance": lambda query: [
+        {
+            **{k: GROUP[k] for k in ("outcomes", "wins", "losses", "expired", "win_rate")},
+            "symbol": "AAPL",
+            "pnl_net": 4.6,
+            "r": 1.0,
+        }
+    ][: query["limit"]],
+    "archiver.confidence_buckets": lambda _: [
+        {"bucket": 80, "outcomes": 2, "wins": 1, "win_rate": 0.5, "confidence": 84.0}
+    ],
+    "archiver.reliability": lambda _: [
+        {"source": "trend", "votes": 3, "agreed": 2, "opposed": 1, "correct": 2, "hit_rate": 0.6667}
+    ],
+    "archiver.spend": lambda _: [{"hour": "1970-01-11 00:00:00", "provider": "glm", **PAID}],
+    "archiver.spend_days": lambda _: [{"day": "1970-01-11", "provider": "glm", "model": "m", **PAID}],
+    "archiver.spend_signals": lambda query: [
+        {
+            "signal": KNOWN,
+            "symbol": "AAPL",
+            "provider": "glm",
+            "model": "m",
+            **{k: v for k, v in PAID.items() if k != "calls"},
+        }
+    ][: query["limit"]],
     "reasoning.spend": lambda _: {
         "day": "2026-01-01",
         "currency": "USD",

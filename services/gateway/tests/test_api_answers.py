@@ -83,6 +83,26 @@ async def test_open_signals(client: httpx.AsyncClient, asked: Asked) -> None:
     assert asked[-1][1] == {"limit": 10, "symbol": "BRK.B"}
 
 
+@pytest.mark.parametrize(
+    ("path", "asked_for", "field", "value"),
+    [
+        ("signals?days=7", ("archiver.daily_signals", {"days": 7}), "buys", 3),
+        ("symbols?limit=3", ("archiver.performance", {"days": 30, "limit": 3}), "symbol", "AAPL"),
+        ("confidence", ("archiver.confidence_buckets", {"days": 30}), "bucket", 80),
+        ("sources", ("archiver.reliability", {"days": 30}), "hit_rate", 0.6667),
+        ("spend/hours", ("archiver.spend", {"days": 30}), "hour", "1970-01-11 00:00:00"),
+        ("spend/days?days=90", ("archiver.spend_days", {"days": 90}), "cost", 0.002),
+        ("spend/signals", ("archiver.spend_signals", {"days": 30, "limit": 100}), "signal", KNOWN),
+    ],
+)
+async def test_the_archives_sums_of_a_period(
+    client: httpx.AsyncClient, asked: Asked, path: str, asked_for: tuple[str, Any], field: str, value: object
+) -> None:
+    (row,) = await got(client, f"/api/history/{path}")
+    assert row[field] == value
+    assert asked == [asked_for]
+
+
 async def test_without_a_tracker_nothing_is_known_of_open_signals(client: httpx.AsyncClient) -> None:
     answer = await client.get("/api/positions")
     assert answer.status_code == 503
@@ -228,6 +248,8 @@ async def test_the_newest_signal(client: httpx.AsyncClient, owners: Any, make_si
         ("/api/outcomes?before_id=0123456789abcdef", "expected together with before"),
         ("/api/positions?limit=101", "limit: '101', expected int <= 100"),
         ("/api/positions?symbol=", "symbol: ''"),
+        ("/api/history/signals?days=0", "days: '0'"),
+        ("/api/history/spend/signals?limit=1001", "limit: '1001', expected int <= 1000"),
         ("/api/symbols?limit=501", "limit: '501', expected int <= 500"),
         ("/api/symbols?after=", "symbol: ''"),
         ("/api/performance?since=5&until=4", "until: 4, expected at least since (5)"),

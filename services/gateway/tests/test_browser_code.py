@@ -115,6 +115,7 @@ def test_no_text_of_any_page_becomes_code(
         "p95_s": None,
     }
     use |= dict.fromkeys(("calls", "cached", "tokens_in", "tokens_out", "cost", "failures"), 1)
+    paid = dict.fromkeys(("calls", "tokens_in", "tokens_out", "cost"), 1)
     month: Answer = {"month": IMAGE, "total": 1.0, "cost_per_signal": None}
     month["days"] = [{"day": SCRIPT, "calls": 1, "signals": 1, "total": 1.0}]
     replica: Answer = {
@@ -190,6 +191,10 @@ def test_no_text_of_any_page_becomes_code(
             "providers": [use],
             "month": month,
         },
+        "/api/history/spend/days": [{"day": SCRIPT, "provider": IMAGE, "model": SCRIPT, **paid}],
+        "/api/history/spend/signals": [
+            {"signal": IMAGE, "symbol": SCRIPT, "provider": IMAGE, "model": "", **paid}
+        ],
         "/api/runs": {"runs": [run]},
         "/api/runs/r1": {**run, "progress": [step], "verdicts": [verdict]},
         "/api/alerts": {"alerts": [alert]},
@@ -206,7 +211,7 @@ def test_no_text_of_any_page_becomes_code(
         "outcomes": "table.outcomes, table.positions",
         "calibration": "table.scores",
         "sources": "table.providers",
-        "spend": "table.days",
+        "spend": "table.dearest",
         "panel": "table.runs",
         "run/r1": ".agent",
         "alerts": ".alert",

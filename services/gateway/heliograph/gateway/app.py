@@ -19,6 +19,7 @@ from heliograph.gateway.alert_list import alert_page
 from heliograph.gateway.api import Api
 from heliograph.gateway.assets import assets_router, load
 from heliograph.gateway.headers import SecurityHeaders
+from heliograph.gateway.history_api import HistoryApi
 from heliograph.gateway.hub import Hub
 from heliograph.gateway.live import live
 from heliograph.gateway.operations_api import OperationsApi
@@ -58,7 +59,7 @@ def create_app(bus: Bus, hub: Hub, clock: Clock, access: Access, body_bytes: int
     system = Recent(lambda: overview.look(bus), HELD_S, clock.monotonic)
     alerts = Recent(lambda: alert_page(bus), HELD_S, clock.monotonic)
     app = Litestar(
-        route_handlers=[Api, ResultsApi, OperationsApi, healthz, live, assets_router(load())],
+        route_handlers=[Api, ResultsApi, OperationsApi, HistoryApi, healthz, live, assets_router(load())],
         dependencies={
             "bus": Provide(lambda: bus, sync_to_thread=False),
             "hub": Provide(lambda: hub, sync_to_thread=False),

@@ -12,6 +12,8 @@ MAX_NS = (1 << 63) - 1
 MAX_BARS = 5000
 MAX_SYMBOLS = 500
 MAX_TEXT = 64
+MAX_DAYS = 3650
+MAX_ROWS = 1000
 SIGNAL_ID = re.compile(r"[0-9a-f]{16}")
 TRACE_ID = re.compile(r"[0-9a-f]{32}")
 RUN = re.compile(r"[0-9A-Za-z]{1,40}")
@@ -20,6 +22,12 @@ Limit = Annotated[int, QueryParameter(ge=1, le=100, description="how many, 1 to 
 BarLimit = Annotated[int, QueryParameter(ge=1, le=MAX_BARS, description=f"how many bars, 1 to {MAX_BARS}")]
 SymbolLimit = Annotated[
     int, QueryParameter(ge=1, le=MAX_SYMBOLS, description=f"how many symbols, 1 to {MAX_SYMBOLS}")
+]
+Days = Annotated[
+    int, QueryParameter(ge=1, le=MAX_DAYS, description="days of the data, the newest one included")
+]
+HistoryLimit = Annotated[
+    int, QueryParameter(ge=1, le=MAX_ROWS, description=f"how many rows, 1 to {MAX_ROWS}")
 ]
 LastVotes = Annotated[
     int, QueryParameter(ge=1, le=100_000, description="of each source the newest so many votes")

@@ -8,6 +8,7 @@ import { Page, panel, said } from "../page.js";
 import { table } from "../table.js";
 
 const NEAR = 0.8;
+const DEAREST = 20;
 const purposes = (row) => Object.entries(row.purposes ?? {}).map(([name, use]) => `${name} ${dollars(use.cost)}`).join(", ");
 
 const providerColumns = [
@@ -31,6 +32,47 @@ const dayColumns = [
   { name: "Cost", kind: "number", cell: (row) => dollars(row.total) },
 ];
 
+const modelDayColumns = [
+  { name: "Day", cell: (row) => row.day },
+  { name: "Provider", cell: (row) => row.provider },
+  { name: "Model", cell: (row) => el("span", { class: "mono" }, row.model || "–") },
+  { name: "Reasons", kind: "number", cell: (row) => count(row.calls) },
+  { name: "Tokens in", kind: "number", cell: (row) => count(row.tokens_in) },
+  { name: "Tokens out", kind: "number", cell: (row) => count(row.tokens_out) },
+  { name: "Cost", kind: "number", cell: (row) => dollars(row.cost) },
+];
+
+const dearestColumns = [
+  { name: "Signal", cell: (row) => el("a", { class: "strong", href: `#/signal/${encodeURIComponent(row.signal)}`, dataset: { key: row.signal } }, row.symbol) },
+  { name: "Provider", cell: (row) => row.provider },
+  { name: "Model", cell: (row) => el("span", { class: "mono" }, row.model || "–") },
+  { name: "Tokens in", kind: "number", cell: (row) => count(row.tokens_in) },
+  { name: "Tokens out", kind: "number", cell: (row) => count(row.tokens_out) },
+  { name: "Cost", kind: "number", cell: (row) => dollars(row.cost) },
+];
+
+/** What the archive has of the last thirty days of the data; null while it does not answer: the rest is shown all the same. */
+async function history(signal) {
+  try {
+    const [days, signals] = await Promise.all([api.spendDays(signal), api.spendSignals({ limit: DEAREST }, signal)]);
+    return { days, signals };
+  } catch (error) {
+    if (error.status !== 503) throw error;
+    return null;
+  }
+}
+
+function archived(past) {
+  const head = el("h2", { class: "section" }, "Reasons of the last thirty days of the data");
+  if (past === null) return [head, said("The archive does not answer now", "It is asked again every few seconds.")];
+  if (!past.days.length) return [];
+  return [
+    head,
+    table("model-days", "What reasons cost, by day, provider and model", modelDayColumns, [...past.days].reverse()),
+    table("dearest", "The signals whose reasons cost most", dearestColumns, past.signals),
+  ];
+}
+
 function budget({ name, limit, reserved, spent, left, resets_ts: resets }) {
   const share = limit > 0 ? (spent + reserved) / limit : 1;
   const told = `${name}: ${dollars(spent)} spent and ${dollars(reserved)} held of ${dollars(limit)}`;
@@ -46,10 +88,16 @@ function budget({ name, limit, reserved, spent, left, resets_ts: resets }) {
 export default class SpendView extends Page {
   constructor() {
     super("Spend");
-    this.follow((signal) => api.spend(signal), (found) => this.#show(found));
+    this.follow(
+      async (signal) => {
+        const [spend, past] = await Promise.all([api.spend(signal), history(signal)]);
+        return { spend, past };
+      },
+      ({ spend, past }) => this.#show(spend, past),
+    );
   }
 
-  #show(spend) {
+  #show(spend, past) {
     const { month } = spend;
     this.note.textContent = `${spend.day}, US dollars`;
     const nothing = said("No model is configured", "Reasons come from templates and the panel judges by rules: both cost nothing. With a provider's key its budget shows here.");
@@ -68,6 +116,7 @@ export default class SpendView extends Page {
       spend.providers.length ? table("providers", "Providers today", providerColumns, spend.providers) : "",
       el("h2", { class: "section" }, "Days of the month"),
       month.days.length ? table("days", "Days of the month", dayColumns, [...month.days].reverse()) : said("No day of this month has cost anything", ""),
+      ...archived(past),
     );
   }
 }
