@@ -55,7 +55,7 @@ async def test_a_refused_value_gives_way_to_the_second_one(clock: ToldClock) -> 
     keys.refused(NAME, "old-key")
     assert await keys.current(NAME) == "new-key"
     keys.refused(NAME, "new-key")
-    assert await keys.current(NAME) is None
+    assert (await keys.current(NAME), keys.state(NAME)) == (None, "refused")
     assert await keys.known(NAME)
     assert not await keys.known("OTHER")
 
@@ -65,8 +65,10 @@ async def test_a_changed_file_is_taken_up(clock: ToldClock, tmp_path: Path) -> N
     assert await keys.current(NAME) is None
     file.write_text("key-one\nkey-two\n", encoding="utf-8")
     clock.seconds += FILE_PERIOD_S
+    assert keys.state(NAME) == "missing"  # by what was read last
     assert await keys.current(NAME) == "key-one"
     keys.refused(NAME, "key-one")
+    assert keys.state(NAME) == "held"
     assert await keys.current(NAME) == "key-two"
     file.write_text("key-three", encoding="utf-8")
     clock.seconds += FILE_PERIOD_S

@@ -223,7 +223,9 @@ def test_what_is_wrong_is_named() -> None:
     wrong = Replica(
         service="tracker", member="t", status={"integrity": {"sample": {"rows": 5, "findings": 1}}}
     )
-    archive, record = checkup.depth(System(shards=1, replicas=[old, wrong], streams=[]))
+    refused = Replica(service="reasoning", member="r", status={"keys": {"GLM_API_KEY": "refused"}})
+    archive, record, key = checkup.depth(System(shards=1, replicas=[old, wrong, refused], streams=[]))
+    assert (key.name, key.state) == ("keys of r", "fail")
     assert archive.detail == "90,000 s since the last run, expected at most 86,400"
     assert record.detail.startswith("1 findings")
     fresh = [Replica(service=name, member="x", shards=[0]) for name in ("archiver", "tracker")]

@@ -290,11 +290,13 @@ async def test_a_refused_key_gives_way_to_the_second_and_is_counted_for_the_aler
     assert counted.get() == before + 1
     assert (await answered(models)).provider == "glm"
     assert server.counts("glm") == {"unauthorized": 1, "ok": 2}
+    assert set(models.keys().values()) == {"held"}
     server.default = Faults(unauthorized=1.0)
     server.faults = {}
     refusal = await refused(models)
     assert refusal.reason == "no_key"
     assert counted.get() == before + 2
+    assert models.keys() == dict.fromkeys(KEYS, "refused")
     shown = capsys.readouterr()
     everything = refusal.detail + shown.out + shown.err
     assert "key refused" in everything
@@ -313,6 +315,7 @@ async def test_a_key_that_a_provider_repeats_is_hidden(server: ModelServer, make
 async def test_without_a_key_the_provider_is_passed_over(server: ModelServer, make: Make) -> None:
     models = make({"QWEN_API_KEY": "qwen-secret-1"})
     assert (await answered(models)).provider == "qwen"
+    assert models.keys() == dict.fromkeys(KEYS, "missing") | {"QWEN_API_KEY": "held"}
     assert {call.provider for call in server.calls} == {"qwen"}
     assert (await refused(make({}))).reason == "no_key"
 

@@ -3,13 +3,13 @@
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import httpx
 import msgspec
 
-from heliograph.common import tracking
+from heliograph.common import health_checks
 from heliograph.common.bus import Bus
 from heliograph.common.errors import ConfigError, HeliographError
 from heliograph.stack.commands.config import examine
@@ -101,7 +101,7 @@ def _lags(figures: Figures) -> Iterator[Check]:
         yield checked(2, f"lag of {stage}", late, f"{waiting:,} messages wait")
 
 
-async def depth(bus: Bus, run: Run, environ: Mapping[str, str]) -> list[Check]:
+async def depth(bus: Bus, run: Run) -> list[Check]:
     """Level 3: what answers over HTTP, the keys, the archive's age, and the record against its hashes."""
     figures = await look(bus, int(run.settings["shards"]))
     found: list[Check] = []
@@ -113,26 +113,25 @@ async def depth(bus: Bus, run: Run, environ: Mapping[str, str]) -> list[Check]:
         }
         for name, address in addresses.items():
             found.append(await _answers(client, name, address))
-    keys = sorted(name for name, value in environ.items() if name.endswith("_API_KEY") and value)
-    if keys:
-        found.append(checked(3, "keys", "", ", ".join(keys)))
-    else:
-        found.append(
-            Check(level=3, name="keys", state="skipped", detail="no *_API_KEY: models are not asked")
-        )
+    states = [(r.status or {}).get("keys", {}) for r in figures.replicas if r.service == "reasoning"]
+    found.append(_judged("keys", health_checks.keys({k: v for each in states for k, v in each.items()})))
     found += [_archive(r) for r in figures.replicas if r.service == "archiver" and 0 in r.shards]
-    found.append(await _told("outcomes", bus, tracking.STATISTICS, tracking.outcomes))
-    found.append(await _told("calibration", bus, tracking.CALIBRATION, tracking.calibration))
+    found.append(await _told("outcomes", bus, health_checks.STATISTICS, health_checks.outcomes))
+    found.append(await _told("calibration", bus, health_checks.CALIBRATION, health_checks.calibration))
     found.append(await _integrity(bus))
     return found
 
 
-async def _told(name: str, bus: Bus, subject: str, judge: Callable[[Any], tracking.Verdict]) -> Check:
+async def _told(name: str, bus: Bus, subject: str, judge: Callable[[Any], health_checks.Verdict]) -> Check:
     """A check of what the tracker answers."""
     try:
         verdict = judge(await bus.request(subject, {}, timeout=ANSWER_S))
     except HeliographError as error:
         return checked(3, name, str(error), "")
+    return _judged(name, verdict)
+
+
+def _judged(name: str, verdict: health_checks.Verdict) -> Check:
     return Check(level=3, name=name, state=verdict.state, detail=verdict.detail)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from heliograph.common import tracking
+from heliograph.common import health_checks as checks
 from heliograph.common.bus import Bus
 from heliograph.common.errors import HeliographError
 from heliograph.gateway.operation_records import Check, Checkup
@@ -32,8 +32,8 @@ async def checkup(bus: Bus, overview: Recent[System], owners: Owners, level: int
             found += services(system)
             if level >= DEPTH_LEVEL:
                 found += depth(system)
-                found.append(await told("outcomes", owners, tracking.STATISTICS, tracking.outcomes))
-                found.append(await told("calibration", owners, tracking.CALIBRATION, tracking.calibration))
+                found.append(await told("outcomes", owners, checks.STATISTICS, checks.outcomes))
+                found.append(await told("calibration", owners, checks.CALIBRATION, checks.calibration))
                 found.append(await refused(owners))
     failed = any(check.state == "fail" for check in found)
     return Checkup(status="fail" if failed else "pass", level=level, checks=found)
@@ -77,10 +77,14 @@ def _provider(replica: Replica) -> Check:
 
 
 def depth(system: System) -> Iterator[Check]:
-    """Level 3: the archive's age, and the newest checks of the record against its hashes."""
+    """Level 3: the archive's age, the keys of models, and the record's newest checks against its hashes."""
     for replica in system.replicas:
         if replica.service == "archiver" and 0 in replica.shards:
             yield _archive(replica)
+        if replica.service == "reasoning" and replica.status.get("keys"):
+            verdict = checks.keys(replica.status["keys"])
+            name = f"keys of {replica.member}"
+            yield Check(level=3, name=name, state=verdict.state, detail=verdict.detail)
         if replica.service == "tracker":
             yield _integrity(replica)
 
@@ -96,16 +100,16 @@ def _archive(replica: Replica) -> Check:
 
 def _integrity(replica: Replica) -> Check:
     name = f"record as {replica.member} checked it"
-    checks = replica.status.get("integrity") or {}
-    if not checks:
+    newest = replica.status.get("integrity") or {}
+    if not newest:
         return Check(level=3, name=name, state="skipped", detail="not yet checked by this replica")
-    findings = sum(int(check.get("findings", 0)) for check in checks.values())
-    rows = sum(int(check.get("rows", 0)) for check in checks.values())
+    findings = sum(int(check.get("findings", 0)) for check in newest.values())
+    rows = sum(int(check.get("rows", 0)) for check in newest.values())
     problem = f"{findings} findings: `heliograph verify --full` names them" if findings else ""
     return checked(3, name, problem, f"{rows:,} rows agree with their hashes")
 
 
-async def told(name: str, owners: Owners, subject: str, judge: Callable[[Any], tracking.Verdict]) -> Check:
+async def told(name: str, owners: Owners, subject: str, judge: Callable[[Any], checks.Verdict]) -> Check:
     """A check of what the tracker answers."""
     try:
         verdict = judge(await owners.ask(subject, {}, dict))

@@ -128,7 +128,11 @@ class ReasoningService:
         told["analyses"] = self._panel.answered if self._panel else 0
         if self._models is None or self._narration is None:
             return told
-        told |= {"models": self._models.status(), "narratives": self._narration.status()}
+        told |= {
+            "keys": self._models.keys(),
+            "models": self._models.status(),
+            "narratives": self._narration.status(),
+        }
         return told | ({"votes": self._votes.status()} if self._votes else {})
 
     async def stop(self) -> None:

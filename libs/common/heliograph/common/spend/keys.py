@@ -8,7 +8,7 @@ secret is taken up without a restart. Nothing here shows a value, and `hide` tak
 import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import structlog
@@ -22,6 +22,9 @@ AWS_PERIOD_AFTER_REFUSAL_S = 10.0
 HIDDEN = "(hidden)"
 SHORTEST = 6
 """Shorter values are not looked for in texts: they would blank out common words."""
+
+State = Literal["held", "missing", "refused"]
+"""There is a value to use; there is none; every value was refused."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -61,6 +64,14 @@ class Keys:
         """Whether any source holds the secret, refused or not."""
         return bool(await self._values(name))
 
+    def state(self, name: str) -> State:
+        """How a secret is by what was read last; nothing is asked for it."""
+        _, in_file = self._files.get(name, (0.0, []))
+        values = self._from_environment(name) or in_file or self._aws.get(name, [])
+        if not values:
+            return "missing"
+        return "refused" if set(values) <= self._refused.get(name, set()) else "held"
+
     def refused(self, name: str, value: str) -> bool:
         """The provider does not take this value: use the next one until the source changes it.
 
@@ -85,10 +96,12 @@ class Keys:
         return text
 
     async def _values(self, name: str) -> list[str]:
-        found = [v for key in (name, name + SECOND) if (v := self._environment.get(key, "").strip())]
-        found = found or await self._from_file(name) or await self._from_aws(name)
+        found = self._from_environment(name) or await self._from_file(name) or await self._from_aws(name)
         self._seen.update(value for value in found if len(value) >= SHORTEST)
         return found
+
+    def _from_environment(self, name: str) -> list[str]:
+        return [v for key in (name, name + SECOND) if (v := self._environment.get(key, "").strip())]
 
     async def _from_file(self, name: str) -> list[str]:
         if self._folder is None:

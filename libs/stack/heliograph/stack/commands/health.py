@@ -1,7 +1,6 @@
 """`heliograph health`: one line a check, deeper with each level."""
 
 import asyncio
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -53,7 +52,7 @@ async def examine(state: State, level: int) -> list[Check]:
         async with connected(state) as bus:
             found += await checks.services(bus, run)
             if level >= DEPTH_LEVEL:
-                found += await checks.depth(bus, run, os.environ)
+                found += await checks.depth(bus, run)
     except HeliographError as error:
         found.append(checks.checked(SERVICES_LEVEL, "stack", str(error), ""))
     return found

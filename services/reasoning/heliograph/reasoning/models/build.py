@@ -7,7 +7,7 @@ from pathlib import Path
 from redis.asyncio import Redis
 
 from heliograph.common.clock import Clock
-from heliograph.common.spend.keys import Keys
+from heliograph.common.spend.keys import Keys, State
 from heliograph.common.spend.shared import connect
 from heliograph.common.spend.spend import Live, Spend
 from heliograph.common.spend.usage import Usage
@@ -32,8 +32,10 @@ class BuiltModels:
         spend: Spend,
         redis: Redis | None,
         clock: Clock,
+        keys: Keys,
     ) -> None:
         self._clock = clock
+        self._keys = keys
         self.ordered = ordered
         self.research = research
         """Those that search the web; None where nobody wants them."""
@@ -65,6 +67,10 @@ class BuiltModels:
             for calls in self.calls
         }
         return {"providers": providers, "alone": self.spend.alone}
+
+    def keys(self) -> dict[str, State]:
+        """How the secret of each provider is, by its name."""
+        return {name: self._keys.state(name) for name in sorted({c.provider.key for c in self.calls} - {""})}
 
     def states(self) -> dict[str, tuple[str, float]]:
         """Provider → the state of its breaker, and its p95 in seconds."""
@@ -113,4 +119,4 @@ def build(
         )
 
     research = ordered(settings.research_models) if "research" in settings.vote_sources else None
-    return BuiltModels(ordered(settings.models), research, client, spend, redis, clock)
+    return BuiltModels(ordered(settings.models), research, client, spend, redis, clock, keys)

@@ -1,4 +1,4 @@
-"""Whether signals get their outcomes and confidences their calibration, by what the tracker answers. Pure."""
+"""What checks of health say of outcomes, calibrations and keys, by what services answer. Pure."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -45,6 +45,17 @@ def calibration(answer: Mapping[str, Any]) -> Verdict:
         return Verdict("fail", f"worse than the raw confidence (Brier score): {', '.join(harmful)}")
     seen = ", ".join(f"{each['strategy']} from {each['outcomes']:,} outcomes" for each in found)
     return Verdict("pass", seen)
+
+
+def keys(states: Mapping[str, str]) -> Verdict:
+    """Whether the keys of models are taken, by the state of each as reasoning tells it."""
+    refused = sorted(name for name, state in states.items() if state == "refused")
+    if refused:
+        return Verdict("fail", f"refused by its provider: {', '.join(refused)}; see the page on models")
+    held = sorted(name for name, state in states.items() if state == "held")
+    if not held:
+        return Verdict("skipped", "no key of a model is held: models that need one are not asked")
+    return Verdict("pass", ", ".join(held))
 
 
 def _harms(published: Mapping[str, Any]) -> bool:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from heliograph.common.tracking import JUDGED, calibration, outcomes
+from heliograph.common.health_checks import JUDGED, calibration, keys, outcomes
 
 WHOLE = {"outcomes": 990, "signals": 1_200, "overdue": 10, "coverage": 0.99}
 
@@ -38,6 +38,21 @@ def test_a_calibration_in_use_does_no_harm(published: dict[str, Any], state: str
     verdict = calibration({"calibrations": [used]})
     assert verdict.state == state
     assert "default@2" in verdict.detail
+
+
+@pytest.mark.parametrize(
+    ("states", "state", "said"),
+    [
+        ({}, "skipped", "no key"),
+        ({"GLM_API_KEY": "missing"}, "skipped", "no key"),
+        ({"GLM_API_KEY": "held", "QWEN_API_KEY": "missing"}, "pass", "GLM_API_KEY"),
+        ({"GLM_API_KEY": "held", "QWEN_API_KEY": "refused"}, "fail", "refused by its provider: QWEN_API_KEY"),
+    ],
+)
+def test_a_key_that_is_refused_is_named(states: dict[str, str], state: str, said: str) -> None:
+    verdict = keys(states)
+    assert verdict.state == state
+    assert said in verdict.detail
 
 
 def test_before_the_first_calibration_there_is_nothing_to_check() -> None:
