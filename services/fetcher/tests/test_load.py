@@ -9,14 +9,13 @@ from heliograph.common.clock import SYSTEM_CLOCK
 from heliograph.common.errors import InputError, UnavailableError
 from heliograph.fetcher.health import HealthBook
 from heliograph.fetcher.load import load
-from heliograph.fetcher.provider import Capabilities, Rows
+from heliograph.fetcher.provider import Rows
 
 
 class AwayProvider:
     """Fails a number of times in the middle of its rows, then gives them all."""
 
     name = "away"
-    capabilities = Capabilities(delivery="poll")
 
     def __init__(self, parts: list[Rows], failures: int, health: HealthBook) -> None:
         self._parts = parts

@@ -57,7 +57,35 @@ def slow_values(row: Row) -> Refusal:
 
 
 def slow_judge(*files: Sequence[Row]) -> list[Refusal]:
-    """The whole gate, row after row."""
+    """The whole gate, row after row, and then bar after bar of each symbol."""
+    found = slow_order(*files)
+    told: dict[tuple[str, int], list[int]] = {}
+    every = [(row, number) for number, rows in enumerate(files) for row in rows]
+    for place, ((symbol, ts, *_), _) in enumerate(every):
+        if found[place] in {Refusal.NONE, Refusal.DUPLICATE}:
+            told.setdefault((symbol, ts), []).append(place)
+    last: dict[str, float] = {}
+    for (symbol, _), places in sorted(told.items()):
+        stays = next(place for place in places if found[place] is Refusal.NONE)
+        known = last.get(symbol)
+        close = {place: every[place][0][5] for place in places}
+        if known is not None and abs(close[stays] - known) > 0.05 * known:
+            stays = -1
+            for place in places:
+                others = [close[p] for p in places if every[p][1] != every[place][1]]
+                far = [abs(close[place] - price) > 0.05 * price for price in (known, *others)]
+                if others and all(far):
+                    found[place] = Refusal.JUMP
+                else:
+                    found[place] = Refusal.DUPLICATE if stays >= 0 else Refusal.NONE
+                    stays = place if stays < 0 else stays
+        if stays >= 0:
+            last[symbol] = close[stays]
+    return found
+
+
+def slow_order(*files: Sequence[Row]) -> list[Refusal]:
+    """Values, duplicates and order."""
     accepted: set[tuple[str, int]] = set()
     found = []
     for rows in files:
@@ -135,6 +163,38 @@ def test_files_may_overlap_in_time_but_a_bar_comes_once() -> None:
     assert verdicts(later, earlier) == [Refusal.NONE, Refusal.NONE, Refusal.NONE, Refusal.DUPLICATE]
 
 
+def priced(day: int, close: float) -> Row:
+    return ("AAPL", T0 + day * DAY, close, close, close, close, 100.0)
+
+
+def names(*files: Sequence[Row]) -> list[str]:
+    return [verdict.name for verdict in verdicts(*files)]
+
+
+def test_a_close_that_jumps_and_that_another_file_contradicts_gives_way() -> None:
+    one = [priced(1, 100.0), priced(2, 110.0), priced(3, 110.5), priced(4, 101.0)]
+    assert names(one) == ["NONE"] * 4  # nobody contradicts
+    other = [priced(2, 100.5), priced(3, 101.0)]
+    # The second of the two bad ones is near the first, which is gone.
+    assert names(one, other) == ["NONE", "JUMP", "JUMP", "NONE", "NONE", "NONE"]
+    assert names(one, [priced(2, 109.0)]) == ["NONE"] * 4 + ["DUPLICATE"]  # it is confirmed
+    assert names([priced(1, 100.0), priced(2, 104.0)], [priced(2, 120.0)]) == ["NONE", "NONE", "DUPLICATE"]
+
+
+def test_where_all_jump_apart_none_is_believed() -> None:
+    one = [priced(1, 100.0), priced(2, 120.0), priced(3, 101.0)]
+    assert names(one, [priced(2, 80.0)]) == ["NONE", "JUMP", "NONE", "JUMP"]
+    assert names([*one, priced(4, 150.0)], [priced(2, 80.0), priced(4, 102.0)])[3:] == [
+        "JUMP",
+        "JUMP",
+        "NONE",
+    ]
+
+
+def test_the_same_file_is_no_other_voice() -> None:
+    assert names([priced(1, 100.0), priced(2, 120.0), priced(2, 100.0)]) == ["NONE", "NONE", "DUPLICATE"]
+
+
 def test_a_bar_that_was_late_in_one_file_may_come_in_another() -> None:
     assert verdicts([at(5), at(4)], [at(4)]) == [Refusal.NONE, Refusal.OUT_OF_ORDER, Refusal.NONE]
 
@@ -179,11 +239,10 @@ def test_the_gate_is_the_slow_oracle(files: list[list[Row]]) -> None:
         (106.0, 100.0, [104.0], True),
         (106.0, 100.0, [100.0, 106.0], True),
         (1000.0, 100.0, [], True),
-        (1000.0, None, [100.0], True),
     ],
 )
 def test_a_jump_is_believed_when_anybody_confirms_it(
-    price: float, last_good: float | None, others: list[float], *, believed: bool
+    price: float, last_good: float, others: list[float], *, believed: bool
 ) -> None:
     assert jumped(price, last_good, others) is not believed
 

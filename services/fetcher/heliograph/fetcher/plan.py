@@ -17,7 +17,7 @@ from heliograph.fetcher.provider import Times
 from heliograph.fetcher.splits import place_splits
 from heliograph.fetcher.table import COLUMNS, Table
 
-VERSION = 1
+VERSION = 2
 """Part of the fingerprint: raise it when the same data would be planned or judged in another way."""
 MAX_ROWS = 4096
 """Bars of one batch at most: 184 bytes each at the longest stay under the server's 1 MiB a message."""

@@ -1,7 +1,7 @@
 """What a provider of bars is to the fetcher. Every provider passes the same quality gate."""
 
 from collections.abc import AsyncIterator
-from typing import Literal, Protocol
+from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -10,22 +10,6 @@ from numpy.typing import NDArray
 Codes = NDArray[np.int32]
 Times = NDArray[np.int64]
 Numbers = NDArray[np.float64]
-
-
-class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What a provider can do, so that the fetcher knows how to use it.
-
-    Attributes:
-        delivery: `stream` pushes bars as they close, `poll` is asked, `replay` gives stored bars once.
-        intervals: names of the intervals it offers; empty where its data decide.
-        symbols_per_request: how many symbols one request may name; 0 for any number.
-        needs_key: whether an account is needed.
-    """
-
-    delivery: Literal["stream", "poll", "replay"]
-    intervals: tuple[str, ...] = ()
-    symbols_per_request: int = 0
-    needs_key: bool = False
 
 
 class Rows(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,14 +42,13 @@ NO_TIME = int(np.iinfo(np.int64).min)
 
 
 class Provider(Protocol):
-    """A provider of bars. One object lives as long as the process."""
+    """A provider of stored bars. One object lives as long as the process."""
 
     name: str
-    """The `source` of its bars, e.g. `replay` or `alpaca`."""
-    capabilities: Capabilities
+    """The `source` of its bars, e.g. `replay`."""
 
     def rows(self) -> AsyncIterator[Rows]:
-        """The provider's bars in batches: pushed, polled, or read; never holds the event loop.
+        """All of the provider's bars in batches, to their end; never holds the event loop.
 
         Raises:
             InputError: what it gives is not bars at all; asking again would not help.

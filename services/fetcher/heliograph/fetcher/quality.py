@@ -3,6 +3,7 @@
 The rules are tried in the order of `Refusal`; the first that a row breaks is its refusal.
 """
 
+import heapq
 from collections.abc import Sequence
 from enum import IntEnum
 
@@ -21,7 +22,7 @@ EARLIEST_NS = -25_567 * DAY_NS
 LATEST_NS = 106_650 * DAY_NS
 """2261-12-31, the last one."""
 JUMP = 0.05
-"""A price further than this share off both the last good price and the other providers' is not believed."""
+"""A close further than this share off the last good one, and off what others say of it, is not believed."""
 
 
 class Refusal(IntEnum):
@@ -36,6 +37,7 @@ class Refusal(IntEnum):
     BAD_RANGE = 6
     DUPLICATE = 7
     OUT_OF_ORDER = 8
+    JUMP = 9
 
     @property
     def label(self) -> str:
@@ -52,6 +54,7 @@ EXPECTED: dict[Refusal, str] = {
     Refusal.BAD_RANGE: "high, low: expected high at or above, and low at or below, open and close",
     Refusal.DUPLICATE: "ts: expected one bar a symbol and time; the first stays",
     Refusal.OUT_OF_ORDER: "ts: expected no bar older than an earlier one of its symbol in the same file",
+    Refusal.JUMP: "close: expected within 5 % of the last good one, or of what another file says of the bar",
 }
 """What a row that is refused should have been, field by field."""
 
@@ -61,6 +64,8 @@ def judge(table: Table) -> NDArray[np.uint8]:
     verdicts = judge_values(table)
     good = np.flatnonzero(verdicts == Refusal.NONE)
     verdicts[good] = judge_order(table.code[good], table.ts[good], table.origin_of(good))
+    if Refusal.DUPLICATE in verdicts:
+        judge_jumps(table, verdicts)
     return verdicts
 
 
@@ -133,16 +138,51 @@ def is_symbol(symbol: str) -> bool:
     return True
 
 
-def jumped(price: float, last_good: float | None, others: Sequence[float]) -> bool:
-    """Whether a live price is not believed: more than `JUMP` off the last good one and off every other one.
+def judge_jumps(table: Table, verdicts: NDArray[np.uint8]) -> None:
+    """Of a bar that several origins tell, none stays whose close jumps; `verdicts` are changed in place.
 
-    With nothing to compare on one of the two sides it is believed: a move that a single provider reports may
-    be real, and a first price has no last one.
+    The first in their order that is believed takes the place of one that is not.
+    """
+    rows = np.flatnonzero((verdicts == Refusal.NONE) | (verdicts == Refusal.DUPLICATE))
+    rows = rows[np.lexsort((rows, table.ts[rows], table.code[rows]))]
+    code, ts, origin = table.code[rows], table.ts[rows], table.origin_of(rows)
+    heads = np.flatnonzero(np.r_[True, (np.diff(code) != 0) | (np.diff(ts) != 0)])
+    ends = np.append(heads[1:], len(rows))
+    stays = np.flatnonzero(verdicts[rows] == Refusal.NONE)  # one of each bar
+    close = table.close[rows]
+    last = close[stays]
+    same = np.r_[False, np.diff(code[heads]) == 0]
+    before = np.where(same, np.roll(last, 1), np.nan)
+    doubtful = np.flatnonzero((ends - heads > 1) & (np.abs(last - before) > JUMP * before)).tolist()
+    while doubtful:
+        bar = heapq.heappop(doubtful)
+        told = slice(heads[bar], ends[bar])
+        known = float(last[bar - 1])
+        believed = [
+            not jumped(price, known, close[told][origin[told] != where].tolist())
+            for price, where in zip(close[told].tolist(), origin[told].tolist(), strict=True)
+        ]
+        verdicts[rows[told]] = np.where(believed, Refusal.DUPLICATE, Refusal.JUMP)
+        if any(believed):
+            chosen = heads[bar] + believed.index(True)
+            verdicts[rows[chosen]] = Refusal.NONE
+            now = close[chosen]
+        else:
+            now = known
+        if now != last[bar] and bar + 1 < len(heads) and same[bar + 1] and ends[bar + 1] - heads[bar + 1] > 1:
+            heapq.heappush(doubtful, bar + 1)  # what came before it is another price now
+        last[bar] = now
+
+
+def jumped(price: float, last_good: float, others: Sequence[float]) -> bool:
+    """Whether a price is not believed: more than `JUMP` off the last good one and off every other one.
+
+    Where nobody else tells of it it is believed: a move that one alone reports may be real.
 
     Args:
-        price: finite and positive, as `judge` demands; `last_good` the symbol's last accepted price.
-        others: what the other providers say of the same symbol now.
+        price: finite and positive; `last_good` the symbol's last accepted one.
+        others: what others say of the same bar.
     """
-    if last_good is None or not others:
+    if not others:
         return False
     return all(abs(price - known) > JUMP * known for known in (last_good, *others))

@@ -6,14 +6,13 @@ from pathlib import Path
 
 from heliograph.common.errors import InputError
 from heliograph.fetcher.parquet import read_rows
-from heliograph.fetcher.provider import Capabilities, Rows
+from heliograph.fetcher.provider import Rows
 
 
 class ReplayProvider:
     """Gives every bar of a folder once."""
 
     name = "replay"
-    capabilities = Capabilities(delivery="replay")
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
