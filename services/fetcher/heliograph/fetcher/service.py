@@ -23,6 +23,8 @@ from heliograph.fetcher.standing import standing
 
 DAY_NS = 86_400 * NANOSECONDS
 PAUSE_S = 0.5
+PROVIDERS = {"replay": ReplayProvider}
+"""By the names of the setting."""
 TURNS = 2
 """One shard makes its messages while the server stores another's."""
 
@@ -50,7 +52,7 @@ class FetcherService:
         if not isinstance(settings, FetcherSettings):
             raise InvariantError(f"settings: {type(settings).__name__}, expected FetcherSettings")
         health = HealthBook(context.clock, connect(settings.redis_url))
-        provider = ReplayProvider(settings.data)
+        provider = PROVIDERS[settings.provider](settings.data)
         replay = await load(provider, settings.shards, health)
         running = Running(context, settings, provider, replay, health)
         await running.begin()

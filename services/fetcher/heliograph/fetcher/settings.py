@@ -11,7 +11,7 @@ from heliograph.common.config import Settings, from_env
 class FetcherSettings(Settings):
     """What the fetcher needs beyond every service's settings."""
 
-    provider: Literal["replay"] = "replay"
+    provider: Literal["replay"] = Field("replay", description="where bars come from; stored ones alone")
     data: Path = Field(description="folder of Parquet files with the bars to replay")
     speed: Literal["max"] | Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
         "max",
