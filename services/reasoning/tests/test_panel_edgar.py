@@ -161,6 +161,34 @@ async def test_what_is_popular_is_read_anew_before_anybody_waits_for_it() -> Non
     assert counting.asked == ["ONCE", "OFTEN", "OFTEN"]
 
 
+async def test_what_nobody_asks_for_is_forgotten_first() -> None:
+    counting = Counting()
+    source = Remembered(counting, Watch(), size=2)
+    for ticker in ("A", "B", "A", "C", "A", "B"):
+        await source.records(ticker)
+    assert counting.asked == ["A", "B", "C", "B"]
+
+
+async def test_of_popular_tickers_four_of_five_questions_find_their_records() -> None:
+    """A day: ten tickers every twelve minutes each, beside six hundred others once, in room for fifty."""
+    clock, counting = Watch(), Counting()
+    source = Remembered(counting, clock, size=50)
+    hits = metrics.CACHE.labels("records", "hit")._value
+    found = asked = 0.0
+    for minute in range(24 * 60):
+        clock.now = 60.0 * minute
+        await source.renew()
+        before = hits.get()
+        popular = [f"P{n}" for n in range(10) if minute % 12 == n]
+        for ticker in popular:
+            await source.records(ticker)
+        found, asked = found + hits.get() - before, asked + len(popular)
+        if minute % 12 in {1, 3, 5, 7, 9}:
+            await source.records(f"R{minute}")
+    assert asked == 1200
+    assert found / asked > 0.8
+
+
 @pytest.mark.parametrize("refusal", ["away", "withheld"])
 async def test_the_old_answer_serves_while_there_is_no_new_one(refusal: str) -> None:
     clock, counting = Watch(), Counting()

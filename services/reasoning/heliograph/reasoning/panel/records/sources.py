@@ -45,7 +45,8 @@ class _Kept:
 class Remembered:
     """A source whose answers are used again for a while; questions that come at the same time are one.
 
-    What is popular is read anew in the background before its time is over, so that nobody waits for it.
+    Of too many tickers the one is forgotten that nobody has asked for the longest. What is popular is read
+    anew in the background before its time is over, so that nobody waits for it.
     """
 
     def __init__(self, source: Source, clock: Clock, *, ttl_s: float = 3600.0, size: int = 256) -> None:
@@ -66,6 +67,7 @@ class Remembered:
         metrics.CACHE.labels("records", "miss" if kept is None else "hit").inc()
         kept = kept or self._read(ticker)
         kept.asked += 1
+        self._known.move_to_end(ticker)
         return await self._told(ticker, kept)
 
     async def again(self, ticker: str) -> Records:
