@@ -91,26 +91,94 @@ async def test_its_role_may_not_change_the_record(
         connection.execute(statement.encode())
 
 
-async def test_the_role_for_questions_reads_every_table_and_changes_none(
-    limited: TrackerSettings, role_url: str, empty_database: str
-) -> None:
+@pytest.fixture
+def reader_url(role_url: str, empty_database: str) -> Iterator[str]:
+    """The URL of the role for questions."""
     reader = sql.Identifier(roles.READER)
     with psycopg.connect(empty_database, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(reader))
-    try:
-        database = Database(role_url, owner_url=limited.postgres_owner_url, size=1, overflow=1)
-        await database.open()
-        await database.close()
-        with psycopg.connect(role_url.replace(ROLE, roles.READER), autocommit=True) as connection:
-            assert connection.execute("SELECT count(*) FROM signals").fetchone() == (0,)
-            assert connection.execute("SELECT count(*) FROM ledger").fetchone() == (0,)
-            for statement in ("INSERT INTO unfinished VALUES ('a', 1, 1, 1)", "DELETE FROM unfinished"):
-                with pytest.raises(psycopg.errors.InsufficientPrivilege):
-                    connection.execute(statement.encode())
-    finally:
-        with psycopg.connect(empty_database, autocommit=True) as connection:
-            connection.execute(sql.SQL("DROP OWNED BY {}").format(reader))
-            connection.execute(sql.SQL("DROP ROLE {}").format(reader))
+    yield role_url.replace(ROLE, roles.READER)
+    with psycopg.connect(empty_database, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP OWNED BY {}").format(reader))
+        connection.execute(sql.SQL("DROP ROLE {}").format(reader))
+
+
+async def test_the_role_for_questions_reads_every_table_and_changes_none(
+    limited: TrackerSettings, role_url: str, reader_url: str
+) -> None:
+    database = Database(role_url, owner_url=limited.postgres_owner_url, size=1, overflow=1)
+    await database.open()
+    await database.close()
+    with psycopg.connect(reader_url, autocommit=True) as connection:
+        assert connection.execute("SELECT count(*) FROM signals").fetchone() == (0,)
+        assert connection.execute("SELECT count(*) FROM ledger").fetchone() == (0,)
+        for statement in ("INSERT INTO unfinished VALUES ('a', 1, 1, 1)", "DELETE FROM unfinished"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement.encode())
+
+
+async def test_questions_are_answered_by_a_replica_where_there_is_one(
+    limited: TrackerSettings,
+    reader_url: str,
+    bus: Bus,
+    make_signal: Callable[..., Signal],
+    make_bars: Callable[..., BarBatch],
+    deliver: Callable[..., Delivery],
+) -> None:
+    """The replica is the same server, asked as a role that may read and nothing else."""
+    settings = limited.model_copy(update={"postgres_read_url": reader_url})
+    service = TrackerService()
+    await service.start(Context(name="tracker", member="one", settings=settings, bus=bus, clock=SYSTEM_CLOCK))
+    processor = service.processor(1)
+    await processor.open()
+    signal = make_signal(0)
+    await processor.handle("signals", [deliver(signal, 1)])
+    win = make_bars(1, {signal.symbol: (101.0, 111.0, 100.0, 108.0)})
+    await processor.handle("bars", [deliver(win, 1)])
+    questions: dict[str, dict[str, Any]] = {
+        "signals": {},
+        "signal": {"id": signal.id},
+        "stats": {},
+        "statistics": {},
+        "quality": {"id": signal.id},
+        "outcomes": {},
+        "symbols": {},
+        "performance": {},
+        "calibration": {},
+        "sources": {},
+    }
+    for name, body in questions.items():
+        assert await bus.request(f"query.tracker.{name}", body)
+    assert (await bus.request("query.tracker.stats", {}))["wins"] == 1
+    assert (await bus.request("query.tracker.refusals", {}))["total"] == 0  # which the record itself answers
+    assert (await bus.request("query.tracker.proof", {"id": signal.id}))["ok"]
+    with psycopg.connect(reader_url, autocommit=True) as connection:
+        asked = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE usename = %s AND application_name = %s",
+            (roles.READER, "heliograph-tracker"),
+        ).fetchone()
+    assert asked is not None
+    assert asked[0] > 0
+    assert await service.problems() == {}
+    await service.stop()
+
+
+async def test_a_replica_that_is_away_keeps_nothing_from_the_record(
+    limited: TrackerSettings,
+    bus: Bus,
+    make_signal: Callable[..., Signal],
+    deliver: Callable[..., Delivery],
+) -> None:
+    away = "postgresql://nobody@127.0.0.1:1/nothing"
+    settings = limited.model_copy(update={"postgres_read_url": away})
+    service = TrackerService()
+    await service.start(Context(name="tracker", member="one", settings=settings, bus=bus, clock=SYSTEM_CLOCK))
+    processor = service.processor(1)
+    await processor.open()
+    await processor.handle("signals", [deliver(make_signal(0), 1)])
+    assert processor.open_signals == 1
+    assert list(await service.problems()) == ["postgres for questions"]
+    await service.stop()
 
 
 async def test_a_change_that_gets_past_the_rights_is_still_recorded(

@@ -309,6 +309,7 @@ async def test_it_must_be_started_first(bus: Bus, nats_settings: Any) -> None:
             "postgresql://x?s3cret",
             "POSTGRES_URL: ((?!s3cret).)*expected postgresql://[^;]*encoded$",
         ),
+        ("POSTGRES_READ_URL", "host=replica", "POSTGRES_READ_URL: .*expected postgresql://"),
         ("HELIOGRAPH_POSTGRES_POOL", "0", "postgres_pool: '0'.*greater than or equal to 1"),
         ("HELIOGRAPH_COMMISSION_PERCENT", "-1", "commission_percent: '-1'.*greater than or equal to 0"),
     ],

@@ -56,7 +56,7 @@ async def recorded(
 
 
 async def test_ended_signals_symbols_and_days(bus: Bus, database: Database, recorded: list[Signal]) -> None:
-    await answers.register(bus, database)
+    await answers.register(bus, database, database)
     ended = (await bus.request("query.tracker.outcomes", {}))["outcomes"]
     assert [e["signal"] for e in ended] == [s.id for s in reversed(recorded[:3])]
     assert [(e["result"], e["regime"], e["confidence"]) for e in ended] == [

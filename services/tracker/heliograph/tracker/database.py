@@ -99,6 +99,10 @@ class Database:
         ((self.version,),) = await self.fetch("SELECT current_setting('server_version')")
         await log.ainfo("postgres", version=self.version, migrations=applied)
 
+    async def open_for_questions(self) -> None:
+        """Begin to connect, to a replica that is migrated by another server and may be away."""
+        await self._pool.open()
+
     async def close(self) -> None:
         """Close every connection."""
         await self._pool.close()

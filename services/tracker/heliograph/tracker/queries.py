@@ -84,10 +84,11 @@ class Refusals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Queries:
-    """The answers, from the database."""
+    """The answers: what verifies or records from the database, the rest from its reader."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, reader: Database) -> None:
         self._database = database
+        self._reader = reader
 
     async def register(self, bus: Bus) -> None:
         """Answer on the bus, one replica a request."""
@@ -115,7 +116,7 @@ class Queries:
         page: LiteralString = (
             "" if query.before is None else " AND (s.ts, s.id) < (%(before)s, %(before_id)s)"
         )
-        rows = await self._database.fetch(
+        rows = await self._reader.fetch(
             f"SELECT {JOINED} WHERE true{symbol}{page} ORDER BY s.ts DESC, s.id DESC LIMIT %(limit)s",
             msgspec.structs.asdict(query),
         )
@@ -128,7 +129,7 @@ class Queries:
             InputError: there is none of this id.
             UnavailableError: Postgres is away.
         """
-        rows = await self._database.fetch(f"SELECT {JOINED} WHERE s.id = %s", (query.id,))
+        rows = await self._reader.fetch(f"SELECT {JOINED} WHERE s.id = %s", (query.id,))
         if not rows:
             raise InputError(f"id: {query.id!r}, expected the id of a signal")
         return _joined(*rows[0])
@@ -150,7 +151,7 @@ class Queries:
             InputError: the symbol is none.
             UnavailableError: Postgres is away.
         """
-        return await statistics(self._database, query)
+        return await statistics(self._reader, query)
 
     async def quality(self, query: SignalQuery) -> Quality:
         """How good one signal looked when it was given: nothing later counts.
@@ -159,11 +160,11 @@ class Queries:
             InputError: there is none of this id.
             UnavailableError: Postgres is away.
         """
-        rows = await self._database.fetch("SELECT payload FROM every_signal WHERE id = %s", (query.id,))
+        rows = await self._reader.fetch("SELECT payload FROM every_signal WHERE id = %s", (query.id,))
         if not rows:
             raise InputError(f"id: {query.id!r}, expected the id of a signal")
         signal = msgspec.json.decode(rows[0][0], type=Signal)
-        ((wins, losses),) = await self._database.fetch(
+        ((wins, losses),) = await self._reader.fetch(
             """SELECT count(*) FILTER (WHERE result = 'win'), count(*) FILTER (WHERE result = 'loss')
             FROM outcomes WHERE symbol = %s AND ts > %s AND ts <= %s""",
             (signal.symbol, signal.ts - HISTORY_NS, signal.ts),
@@ -176,7 +177,7 @@ class Queries:
         Raises:
             UnavailableError: Postgres is away.
         """
-        ((signals, opened, wins, losses, expired, reasons, outcomes, due),) = await self._database.fetch(
+        ((signals, opened, wins, losses, expired, reasons, outcomes, due),) = await self._reader.fetch(
             """WITH ended AS (
                 SELECT count(*) FILTER (WHERE result = 'win') AS wins,
                     count(*) FILTER (WHERE result = 'loss') AS losses,

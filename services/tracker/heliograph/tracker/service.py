@@ -46,6 +46,7 @@ class TrackerService:
 
     def __init__(self) -> None:
         self._parts: tuple[Context, TrackerSettings, Database, Writer] | None = None
+        self._reader: Database | None = None
         self._processors: dict[int, TrackerProcessor] = {}
         self._integrity: Integrity | None = None
         self._trainer: Trainer | None = None
@@ -68,18 +69,27 @@ class TrackerService:
             overflow=settings.postgres_overflow,
         )
         await database.open()
+        reader = database
+        if settings.postgres_read_url:
+            reader = Database(
+                settings.postgres_read_url,
+                size=settings.postgres_pool,
+                overflow=settings.postgres_overflow,
+            )
+            await reader.open_for_questions()
+        self._reader = reader
         writer = Writer(database, settings.write_rows)
         await writer.prepare(context.clock.now_ns())
         writer.start()
-        await Queries(database).register(context.bus)
-        await views.register(context.bus, database)
+        await Queries(database, reader).register(context.bus)
+        await views.register(context.bus, database, reader)
         await context.bus.respond(OPEN, answering(OpenQuery, self._open))
         restoring = Restoring(database, writer, shards=settings.shards, member=context.member)
         await restoring.register(context.bus)
         self._predictions = Predictions(database, context.bus)
         await self._predictions.start()
-        await CalibrationAnswers(database, settings.calibration_days).register(context.bus)
-        await SourceAnswers(database).register(context.bus)
+        await CalibrationAnswers(reader, settings.calibration_days).register(context.bus)
+        await SourceAnswers(reader).register(context.bus)
         self._trainer = Trainer(database, context.bus, settings)
         self._trainer.start()
         self._patterns = Patterns(
@@ -102,15 +112,19 @@ class TrackerService:
         return processor
 
     async def problems(self) -> dict[str, str]:
-        """Whether Postgres answers."""
-        if self._parts is None:
+        """Whether Postgres answers, and the replica for questions where there is one."""
+        if self._parts is None or self._reader is None:
             return {"postgres": "not yet connected"}
         _, _, database, _ = self._parts
-        try:
-            await database.ping()
-        except UnavailableError as error:
-            return {"postgres": str(error)}
-        return {}
+        found = {}
+        for name, server in {"postgres": database, "postgres for questions": self._reader}.items():
+            try:
+                await server.ping()
+            except UnavailableError as error:
+                found[name] = str(error)
+            if self._reader is database:
+                break
+        return found
 
     async def status(self) -> dict[str, Any]:
         """Open signals and positions by shard; figures of the writer and of the pool."""
@@ -148,6 +162,8 @@ class TrackerService:
             _, _, database, writer = self._parts
             await writer.close()
             await database.close()
+            if self._reader is not None and self._reader is not database:
+                await self._reader.close()
 
     def _started(self) -> tuple[Context, TrackerSettings, Database, Writer]:
         if self._parts is None:

@@ -20,6 +20,12 @@ class TrackerSettings(Settings):
         repr=False,
         description="owner of the tables, who alone may change them; without it the tracker is",
     )
+    postgres_read_url: str = Field(
+        "",
+        validation_alias=from_env("POSTGRES_READ_URL"),
+        repr=False,
+        description="a replica that answers questions about the record; without it the record does",
+    )
     postgres_pool: int = Field(10, ge=1, le=1000, description="connections kept open")
     postgres_overflow: int = Field(20, ge=0, le=1000, description="connections more under load")
     write_rows: int = Field(1000, ge=1, le=100_000, description="rows in one write transaction at most")
@@ -53,10 +59,10 @@ class TrackerSettings(Settings):
         default=False, description="keep the vectors of cases by eight bits a number"
     )
 
-    @field_validator("postgres_url", "postgres_owner_url")
+    @field_validator("postgres_url", "postgres_owner_url", "postgres_read_url")
     @classmethod
     def _is_conninfo(cls, value: str, info: ValidationInfo) -> str:
-        if not value and info.field_name == "postgres_owner_url":
+        if not value and info.field_name != "postgres_url":
             return value
         expected = "expected postgresql://user:password@host:port/database, percent-encoded"
         if not value.startswith(("postgresql://", "postgres://")):

@@ -11,12 +11,15 @@ from heliograph.tracker.views.proof import prove
 from heliograph.tracker.views.symbols import SymbolsQuery, symbols
 
 
-async def register(bus: Bus, database: Database) -> None:
-    """Answer `query.tracker.outcomes`, `symbols`, `performance` and `proof`, one replica a request."""
+async def register(bus: Bus, database: Database, reader: Database) -> None:
+    """Answer `query.tracker.outcomes`, `symbols`, `performance` and `proof`, one replica a request.
+
+    A proof comes from the database itself, since it may be of a signal of this moment.
+    """
     for name, answer in (
-        ("outcomes", answering(OutcomesQuery, partial(outcomes, database))),
-        ("symbols", answering(SymbolsQuery, partial(symbols, database))),
-        ("performance", answering(PerformanceQuery, partial(performance, database))),
+        ("outcomes", answering(OutcomesQuery, partial(outcomes, reader))),
+        ("symbols", answering(SymbolsQuery, partial(symbols, reader))),
+        ("performance", answering(PerformanceQuery, partial(performance, reader))),
         ("proof", answering(SignalQuery, partial(prove, database))),
     ):
         await bus.respond(f"query.tracker.{name}", answer, queue=GROUP)
