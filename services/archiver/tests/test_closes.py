@@ -23,3 +23,16 @@ async def test_the_newest_close_of_each_symbol(db: ClickHouse, events: Any) -> N
     for wrong in ("AAPL", [1], [""], ["A"] * 501, None):
         with pytest.raises(InputError, match="symbols"):
             await closes(db, Request({"symbols": wrong}))
+
+
+async def test_of_a_bar_that_comes_twice_in_one_insert_the_later_counts(db: ClickHouse, events: Any) -> None:
+    await db.rows("SYSTEM STOP MERGES bars")
+    symbols = tuple(f"S{number}" for number in range(50))
+    closing = [[float(100 * turn + number) for number in range(50)] for turn in (3, 1, 2)]
+    batches = [events.bars(1, symbols, close=prices) for prices in closing]
+    await db.insert("bars", event_rows("bars", [*batches, events.bars(0, symbols)]))
+    assert await db.rows("SELECT count() FROM bars") == [(200,)]
+    found = await closes(db, Request({"symbols": list(symbols)}))
+    assert [found["closes"][symbol]["close"] for symbol in symbols] == closing[-1]
+    final = await db.rows("SELECT close FROM bars FINAL WHERE ts = (SELECT max(ts) FROM bars) ORDER BY close")
+    assert [close for (close,) in final] == closing[-1]

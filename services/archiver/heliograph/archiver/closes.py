@@ -7,9 +7,10 @@ from heliograph.archiver.requests import Request
 
 SYMBOLS_MOST = 500
 
-# Without FINAL: a bar that came twice stands there twice for a while, and the newest of both is taken.
+# Without FINAL: a bar that came twice stands there twice for a while, and the newest of both is taken; of two
+# in one insert the later one, which lies behind the other.
 _CLOSES = """
-SELECT symbol, argMax(`close`, (ts, inserted)), toUnixTimestamp64Nano(max(ts)) FROM bars
+SELECT symbol, argMax(`close`, (ts, inserted, _part_offset)), toUnixTimestamp64Nano(max(ts)) FROM bars
 WHERE symbol IN {symbols:Array(String)} GROUP BY symbol
 """
 

@@ -18,6 +18,8 @@ SETTINGS: dict[str, Any] = {
     "async_insert": 0,
     # A replay brings years at once: each month is a partition.
     "max_partitions_per_insert_block": 0,
+    # Rows of the same key in one insert are left to the merge, or a repeated row would make every one dearer.
+    "optimize_on_insert": 0,
     # A row never changes its month, so FINAL need not compare months.
     "do_not_merge_across_partitions_select_final": 1,
 }

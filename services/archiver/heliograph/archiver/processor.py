@@ -3,10 +3,11 @@
 import contextlib
 from collections.abc import Callable, Iterator
 
+from heliograph.archiver.bar_columns import BarColumns
 from heliograph.archiver.rows import SIGNAL_ATTRIBUTE, event_rows
 from heliograph.archiver.writer import GroupCommit
 from heliograph.common import telemetry
-from heliograph.common.events import BarBatch, Outcome, Reason, Signal, VoteBatch
+from heliograph.common.events import Outcome, Reason, Signal, VoteBatch
 from heliograph.common.service import Delivery, Source
 
 REST_S = 0.15
@@ -16,7 +17,7 @@ SOURCES = (
     Source(name="reasons", stream="REASON", subject="reason.{shard}.>", event=Reason, rest_s=REST_S),
     Source(name="outcomes", stream="OUTCOME", subject="outcome.{shard}.>", event=Outcome, rest_s=REST_S),
     Source(name="votes", stream="INPUT", subject="input.votes.{shard}", event=VoteBatch, rest_s=REST_S),
-    Source(name="bars", stream="INPUT", subject="input.bars.{shard}", event=BarBatch, rest_s=REST_S),
+    Source(name="bars", stream="INPUT", subject="input.bars.{shard}", event=BarColumns, rest_s=REST_S),
 )
 Held = Callable[..., None]
 """Told by `held=` whether this process holds a shard."""

@@ -7,8 +7,10 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
+from heliograph.archiver.bar_columns import PRICES, BarColumns, columns
 from heliograph.archiver.schema import BARS, OUTCOMES, REASONS, SIGNALS, SPANS, VOTES, Table
 from heliograph.common.errors import InvariantError, PoisonError
 from heliograph.common.events import BarBatch, Event, Outcome, Reason, Signal, VoteBatch
@@ -72,9 +74,8 @@ _SPECIAL: dict[str, Callable[[Any], Any]] = {
     "attributes": _attributes,
     "links": lambda span: msgspec.to_builtins(span.links),
 }
-_PRICES = ("open", "high", "low", "close", "volume")
 _COLUMNS: dict[str, dict[str, str]] = {
-    BARS.name: {"symbol": "symbols", **{name: name for name in _PRICES}},
+    BARS.name: {"symbol": "symbols", **{name: name for name in PRICES}},
     VOTES.name: {"symbol": "symbols", **{name: name for name in ("direction", "confidence", "observed")}},
 }
 """Of the sources whose events are batches: which columns are lists, and what the batch calls them."""
@@ -86,7 +87,7 @@ def event_rows(source: str, events: Sequence[Any]) -> pa.Table:
 
     Args:
         source: `bars`, `votes`, `signals`, `reasons` or `outcomes`.
-        events: of that source's type.
+        events: of that source's type; bars as `BarColumns` or as `BarBatch`.
 
     Returns:
         A table with exactly the columns of `BY_SOURCE[source]`.
@@ -94,6 +95,8 @@ def event_rows(source: str, events: Sequence[Any]) -> pa.Table:
     Raises:
         PoisonError: a value does not fit its column; the message names the column.
     """
+    if events and isinstance(events[0], BarColumns):
+        return _bar_rows(events)
     if source in _COLUMNS:
         return _by_column(BY_SOURCE[source], events, _COLUMNS[source])
     return _by_field(BY_SOURCE[source], events, _SPECIAL)
@@ -149,10 +152,29 @@ def _by_column(
             parts = map(attrgetter(lists[field.name]), batches)
             arrays.append(_array(table, field, list(chain.from_iterable(parts))))
         else:
-            value = _SPECIAL.get(field.name) or attrgetter(field.name)
-            # One value a batch, which all of its rows share.
-            arrays.append(_array(table, field, [value(batch) for batch in batches]).take(of_batch))
+            arrays.append(_shared(table, field, batches, of_batch))
     return pa.Table.from_arrays(arrays, schema=table.columns)
+
+
+def _bar_rows(batches: Sequence[BarColumns]) -> pa.Table:
+    """The rows of columnar batches of bars whose lists are still JSON."""
+    found, counts = columns(batches)
+    of_batch = np.repeat(np.arange(len(batches)), counts)
+    arrays = []
+    for field in BARS.columns:
+        if field.name in found:
+            arrays.append(found[field.name])
+        else:
+            arrays.append(_shared(BARS, field, batches, of_batch))
+    return pa.Table.from_arrays(arrays, schema=BARS.columns)
+
+
+def _shared(
+    table: Table, field: pa.Field, batches: Sequence[Any], of_batch: npt.NDArray[np.int64]
+) -> pa.Array:
+    """A column of which each batch has one value that all of its rows share."""
+    value = _SPECIAL.get(field.name) or attrgetter(field.name)
+    return _array(table, field, [value(batch) for batch in batches]).take(pa.array(of_batch))
 
 
 def _splits(batches: Sequence[Any]) -> list[float]:
