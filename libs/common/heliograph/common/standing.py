@@ -11,7 +11,7 @@ from heliograph.common.errors import UnavailableError
 from heliograph.common.events import Action
 
 SUBJECT = "query.tracker.open"
-WITHIN_S = 3.0
+WITHIN_S = 5.0
 """For the replicas to answer; shards of which nothing has come by then are named as missing."""
 MOST = 100
 """Signals that are told one by one, at most; the sums are over all."""
