@@ -245,6 +245,7 @@ def environment_of(deployment: dict[str, Any], manifests: list[dict[str, Any]]) 
     secrets = {
         "POSTGRES_URL": "postgresql://u:p@h:5432/d",
         "POSTGRES_OWNER_URL": "postgresql://o:p@h:5432/d",
+        "POSTGRES_READ_URL": "postgresql://r:p@h:5432/d",
         "CLICKHOUSE_URL": "http://u:p@h:8123/d",
     }
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
