@@ -5,7 +5,7 @@ makes of the statements is in `tests/chaos/test_archiver_replicated.py`.
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -14,9 +14,10 @@ import clickhouse_connect
 import pytest
 
 from heliograph.archiver import replication
+from heliograph.archiver.archive import days
 from heliograph.archiver.clickhouse import ClickHouse
 from heliograph.archiver.replication import Replication
-from heliograph.archiver.schema import TABLES, VIEWS
+from heliograph.archiver.schema import BARS, TABLES, VIEWS
 from heliograph.archiver.settings import ArchiverSettings
 from heliograph.common.errors import ConfigError, InvariantError
 
@@ -195,3 +196,27 @@ async def test_tables_that_are_not_replicated_are_not_taken_for_such(url: str) -
         "replicated (bars, outcome_days, outcomes and 6 more); to move, see docs/archive.md "
         "(Replicated tables)"
     )
+
+
+class Heard(ClickHouse):
+    """Not connected; it keeps what it is asked and answers with ones."""
+
+    def __init__(self, replicated: Replication | None) -> None:
+        super().__init__("http://default@127.0.0.1/heliograph", replicated=replicated)
+        self.asked: list[str] = []
+
+    async def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        self.asked.append(sql)
+        return [(1, 1)] if parameters == {"date": "2020-01-01"} else [(1,)]
+
+
+@pytest.mark.parametrize("replicated", [None, ALONE])
+async def test_the_archive_looks_at_a_replica_that_has_what_the_others_had(
+    replicated: Replication | None,
+) -> None:
+    db = Heard(replicated)
+    await days.changed(db, BARS, 0)
+    await days.settled(db, BARS, "2020-01-01", 60)
+    wait = ["SYSTEM"] if replicated else []
+    assert [sql.split()[0] for sql in db.asked] == [*wait, "SELECT", "SELECT", *wait, "SELECT"]
+    assert {sql for sql in db.asked if "SYSTEM" in sql} <= {"SYSTEM SYNC REPLICA bars LIGHTWEIGHT"}
