@@ -1,7 +1,8 @@
 """A market of any size made of the sample's real price paths, as one-minute bars.
 
 A day's move becomes a minute's by the square root of time: the logarithm of each price, from the path's
-first, is divided by √390 (the minutes of a session), which keeps every bar's shape and order.
+first, is divided by √390 (the minutes of a session), which keeps every bar's shape and order. Prices are in
+whole cents, as the ones of an exchange are: a price of seventeen digits would be half of the bytes.
 """
 
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ SAMPLE = Path(__file__).resolve().parents[1] / "data" / "sample" / "sp500_daily.
 MINUTES_A_SESSION = 390
 MINUTE_NS = 60 * NANOSECONDS
 START_NS = 1_600_000_000 * NANOSECONDS
+TICK_DECIMALS = 2
 SHIFT = 11
 """Bars by which each further copy of a real path begins later, so that copies do not move together."""
 
@@ -77,4 +79,5 @@ def real_paths(bars_a_day: int) -> np.ndarray[tuple[int, int, int], np.dtype[np.
     kept: np.ndarray[tuple[int, int, int], np.dtype[np.float64]] = found[fine]
     first_close = kept[:, :1, 3:4]
     kept[..., :4] = first_close * np.exp(np.log(kept[..., :4] / first_close) / np.sqrt(bars_a_day))
+    kept[..., :4] = kept[..., :4].round(TICK_DECIMALS)
     return kept
