@@ -45,7 +45,7 @@ async def test_two_services_each_read_every_request(bus: Bus) -> None:
             await asyncio.wait_for(wake.wait(), 10)
             wake.clear()
             for received in await consumer.take(8):
-                found.append(received.message.data)
+                found.append(received.data)
                 await consumer.ack(received)
         assert found == [b"0", b"1", b"2"]
         await consumer.close()

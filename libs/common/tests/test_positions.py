@@ -53,7 +53,7 @@ async def publish(bus: Bus, names: str) -> None:
 
 
 def payloads(found: list[Received]) -> str:
-    return b"".join(received.message.data for received in found).decode()
+    return b"".join(received.data for received in found).decode()
 
 
 async def forgotten(bus: Bus) -> bool:

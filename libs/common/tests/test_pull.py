@@ -56,9 +56,9 @@ async def test_all_come_in_order_and_few_bytes_wait(
 
     while len(numbers) < len(sizes):
         await eventually(came)
-        assert sum(len(r.message.data) for r in consumer.waiting) <= PULL_BYTES + max(PULL_BYTES, *sizes)
+        assert sum(len(r.data) for r in consumer.waiting) <= PULL_BYTES + max(PULL_BYTES, *sizes)
         taken = await consumer.take(3)
-        numbers += [int(r.message.data[:8]) for r in taken]
+        numbers += [int(r.data[:8]) for r in taken]
         await consumer.ack(taken[-1])
     assert numbers == list(range(len(sizes)))
     assert not consumer.broken

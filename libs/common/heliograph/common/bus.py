@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 import structlog
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext, api
@@ -22,6 +21,7 @@ from heliograph.common.connecting import open_client
 from heliograph.common.errors import ConfigError, InputError, UnavailableError
 from heliograph.common.refusals import Refusals
 from heliograph.common.subjects import STREAMS, Stream
+from heliograph.common.wire import WireClient
 
 READ_BATCH = 512
 DEDUP_WINDOW_S = 600
@@ -45,7 +45,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Bus:
     """A connection to NATS. Make it with `connect`; close it with `close`."""
 
-    def __init__(self, client: Client, settings: Settings, refusals: Refusals) -> None:
+    def __init__(self, client: WireClient, settings: Settings, refusals: Refusals) -> None:
         self.client = client
         self.refusals = refusals
         self.js: JetStreamContext = client.jetstream(timeout=5, publish_async_max_pending=2000)

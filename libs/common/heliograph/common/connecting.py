@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from heliograph.common import tls
@@ -12,13 +11,14 @@ from heliograph.common.config import Settings
 from heliograph.common.errors import ConfigError
 from heliograph.common.permissions import inbox
 from heliograph.common.refusals import Refusals
+from heliograph.common.wire import WireClient
 
 PAUSE_S, PAUSE_MAX_S = 0.1, 2.0
 
 
 async def open_client(
     settings: Settings, name: str, refusals: Refusals, reconnected: Callable[[], Awaitable[None]]
-) -> Client:
+) -> WireClient:
     """A connected client, tried for as long as the server is away.
 
     Raises:
@@ -41,7 +41,7 @@ async def open_client(
 
     pause = PAUSE_S
     while True:
-        client = Client() if context is None else tls.TlsClient()
+        client = WireClient() if context is None else tls.TlsClient()
         try:
             await client.connect(
                 settings.nats_url,

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 from nats.js import api
@@ -33,6 +32,8 @@ PIN_TTL_S = 60.0
 PULL_EXPIRES_S = 30.0
 HEARTBEAT_S = 5.0
 SILENCE_S = 2.5 * HEARTBEAT_S
+IN_PROGRESS = b"+WPI"
+HEARTBEAT = "100"
 PIN_LOST = "423"
 PULL_BYTES = 1_500_000
 """Bytes that one pull may bring. Two are under way at most: a client that is busy for a while must not have
@@ -47,12 +48,18 @@ class Received(msgspec.Struct, frozen=True, gc=False):
     """A message as delivered.
 
     Attributes:
+        reply: the subject of its acknowledgement.
         seq: its sequence in the stream (read from the reply subject: see ADR-15).
+        time_ns: when it was stored, UTC nanoseconds (from there too).
         at: when it came, on the event loop's clock, seconds.
     """
 
-    message: Msg
+    subject: str
+    data: bytes
+    headers: dict[str, str]
+    reply: str
     seq: int
+    time_ns: int
     at: float
 
 
@@ -103,6 +110,7 @@ class PullConsumer:
         self._window = window
         self._wake = wake
         self._subscription: Subscription | None = None
+        self._asking: asyncio.Task[None] | None = None
         self._pulls: deque[Pull] = deque()
         self._waiting_bytes = 0
         self._large = False
@@ -171,9 +179,7 @@ class PullConsumer:
             unpin = f"$JS.API.CONSUMER.UNPIN.{self.stream}.{self.durable}"
             await self._bus.client.request(unpin, json.dumps({"group": GROUP}).encode(), 5)
             await self._bus.js.reset_consumer(self.stream, self.durable, timeout=5)
-            self._subscription = await self._bus.client.subscribe(
-                self._bus.client.new_inbox(), cb=self._receive, pending_msgs_limit=8 * self._window
-            )
+            self._subscription = await self._bus.client.hand(self._bus.client.new_inbox(), self._receive)
             self._heard = asyncio.get_running_loop().time()
             await self._pull()
         except (TimeoutError, NatsError, OSError, APIError) as error:
@@ -193,7 +199,7 @@ class PullConsumer:
         while self.waiting and len(batch) < limit and self.waiting[0].seq <= upto:
             batch.append(self.waiting.popleft())
         if batch:
-            self._waiting_bytes -= sum(len(received.message.data) for received in batch)
+            self._waiting_bytes -= sum(len(received.data) for received in batch)
             await self._pull()
         return batch
 
@@ -204,7 +210,7 @@ class PullConsumer:
             UnavailableError: the connection is closed.
         """
         try:
-            await received.message.ack()
+            await self._bus.client.publish(received.reply)
         except (NatsError, OSError) as error:
             raise UnavailableError(f"ack on {self.durable}: {error!r}") from error
         self._positions.note(self.durable, Position(received.seq, self._stream_created))
@@ -212,7 +218,7 @@ class PullConsumer:
     async def working(self, received: Received) -> None:
         """Tell the server that a message is still being worked on."""
         with contextlib.suppress(NatsError, OSError):
-            await received.message.in_progress()
+            await self._bus.client.publish(received.reply, IN_PROGRESS)
 
     async def close(self) -> None:
         """Stop receiving; what was not acknowledged comes to the next owner."""
@@ -255,35 +261,43 @@ class PullConsumer:
         except (NatsError, OSError) as error:
             raise UnavailableError(f"consumer {self.durable}: {error!r}") from error
 
-    async def _receive(self, message: Msg) -> None:
+    def _receive(self, subject: str, reply: str, data: bytes, headers: dict[str, str]) -> None:
         self._heard = asyncio.get_running_loop().time()
-        headers = message.headers or {}
         status = headers.get("Status")
         if status is None:
-            self._accept(message, headers.get("Nats-Pin-Id", ""))
-        elif status != "100":
-            if status == PIN_LOST:
-                self._pin = ""
-                self._pulls.clear()
-            elif self._pulls:
-                ended = self._pulls.popleft()
-                self._large = ended.left == ended.asked and TOO_LARGE in headers.get("Description", "")
-            with contextlib.suppress(UnavailableError):
-                await self._pull()
+            self._accept(subject, reply, data, headers)
+        elif status != HEARTBEAT:
+            self._ended(status, headers.get("Description", ""))
+            self._asking = asyncio.create_task(self._ask_again())
 
-    def _accept(self, message: Msg, pin: str) -> None:
-        self._pin = pin or self._pin
+    async def _ask_again(self) -> None:
+        with contextlib.suppress(UnavailableError):
+            await self._pull()
+
+    def _ended(self, status: str, description: str) -> None:
+        """A pull has ended, or the pin has become another's."""
+        if status == PIN_LOST:
+            self._pin = ""
+            self._pulls.clear()
+        elif self._pulls:
+            ended = self._pulls.popleft()
+            self._large = ended.left == ended.asked and TOO_LARGE in description
+
+    def _accept(self, subject: str, reply: str, data: bytes, headers: dict[str, str]) -> None:
+        self._pin = headers.get("Nats-Pin-Id", self._pin)
         self._large = False
         if self._pulls:
             self._pulls[0].left -= 1
             if self._pulls[0].left == 0:
                 self._pulls.popleft()
-        *_, stream_seq, consumer_seq, _, _ = message.reply.split(".")
-        found = int(consumer_seq)
-        if found != self._next_seq:
-            self._broken = f"delivery {found} came, expected {self._next_seq}"
-        else:
-            self._next_seq += 1
-            self.waiting.append(Received(message, int(stream_seq), self._heard))
-            self._waiting_bytes += len(message.data)
+        *_, stream_seq, consumer_seq, time_ns, _ = reply.split(".")
+        if int(consumer_seq) != self._next_seq:
+            self._broken = f"delivery {consumer_seq} came, expected {self._next_seq}"
+            self._wake.set()
+            return
+        self._next_seq += 1
+        self.waiting.append(
+            Received(subject, data, headers, reply, int(stream_seq), int(time_ns), self._heard)
+        )
+        self._waiting_bytes += len(data)
         self._wake.set()

@@ -4,18 +4,18 @@ import ssl
 from pathlib import Path
 from typing import Any
 
-from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from heliograph.common.config import Settings
 from heliograph.common.errors import ConfigError
+from heliograph.common.wire import WireClient
 
 
 class NoTlsError(NatsError):
     """The server does not speak TLS, though the settings ask for it."""
 
 
-class TlsClient(Client):
+class TlsClient(WireClient):
     """A client that says nothing, its password least of all, to a server that does not ask for TLS.
 
     The library takes TLS where the server offers it, and goes on without where it does not.

@@ -5,7 +5,8 @@ import contextlib
 import math
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from typing import Any
 
 import msgspec
 import structlog
@@ -47,7 +48,7 @@ class DeadLetters:
         self._limit = limit
         self.count = 0
 
-    async def bury(self, shard: int, received: Received, reason: str) -> None:
+    async def bury(self, shard: int, stream: str, received: Received, reason: str) -> None:
         """Keep a message in DEAD with the reason; returns when it is stored.
 
         Raises:
@@ -58,17 +59,16 @@ class DeadLetters:
             raise InvariantError(
                 f"dead_letter_limit: {self._limit} messages given up, the last because {reason}"
             )
-        message, stream_seq = received.message, received.seq
         letter = DeadLetter(
-            id=derive_id("dead", self._service, message.metadata.stream, stream_seq),
-            ts=int(message.metadata.timestamp.timestamp() * 1e9),
+            id=derive_id("dead", self._service, stream, received.seq),
+            ts=received.time_ns,
             service=self._service,
             reason=reason,
-            subject=message.subject,
-            payload=message.data,
-            stream_seq=stream_seq,
+            subject=received.subject,
+            payload=received.data,
+            stream_seq=received.seq,
         )
-        headers = {"traceparent": (message.headers or {}).get("traceparent", "")}
+        headers = {"traceparent": received.headers.get("traceparent", "")}
         await self._bus.publish(
             [
                 Message(
@@ -81,7 +81,9 @@ class DeadLetters:
         )
         self.count += 1
         metrics.DEAD_LETTERS.labels(self._service).inc()
-        await log.aerror("dead letter", shard=shard, subject=message.subject, seq=stream_seq, reason=reason)
+        await log.aerror(
+            "dead letter", shard=shard, subject=received.subject, seq=received.seq, reason=reason
+        )
 
 
 class ShardWorker:
@@ -240,7 +242,7 @@ class ShardWorker:
         batch = await self._decode(source, messages)
         started = time.perf_counter()
         if batch:
-            async with self._in_progress(consumer, messages[-1]):
+            with self._in_progress(consumer, messages[-1]):
                 try:
                     await processor.handle(source.name, batch)
                 except (UnavailableError, FencedError, InvariantError):
@@ -263,19 +265,18 @@ class ShardWorker:
         decoder = self._decoders[source.name]
         batch: list[Delivery] = []
         for received in messages:
-            message = received.message
             try:
-                event = decoder.decode(message.data)
+                event = decoder.decode(received.data)
             except msgspec.DecodeError as error:
-                await self._dead.bury(self.shard, received, f"{source.name}: {error}")
+                await self._dead.bury(self.shard, source.stream, received, f"{source.name}: {error}")
                 continue
             batch.append(
                 Delivery(
                     event=event,
-                    subject=message.subject,
-                    data=message.data,
+                    subject=received.subject,
+                    data=received.data,
                     seq=received.seq,
-                    headers=message.headers or {},
+                    headers=received.headers,
                 )
             )
         return batch
@@ -292,20 +293,34 @@ class ShardWorker:
         if isinstance(error, PoisonError) or self._blamed[key] >= TRIES:
             del self._blamed[key]
             text = str(error) if isinstance(error, HeliographError) else repr(error)
-            await self._dead.bury(self.shard, messages[0], text)
+            await self._dead.bury(self.shard, source.stream, messages[0], text)
             await consumer.ack(messages[0])
 
-    @contextlib.asynccontextmanager
-    async def _in_progress(self, consumer: PullConsumer, received: Received) -> AsyncIterator[None]:
+    @contextlib.contextmanager
+    def _in_progress(self, consumer: PullConsumer, received: Received) -> Iterator[None]:
         """Keep telling the server that the batch is worked on, so that it does not deliver it again."""
-
-        async def tell() -> None:
-            while True:
-                await asyncio.sleep(ACK_WAIT_S / 3)
-                await consumer.working(received)
-
-        task = asyncio.create_task(tell())
+        # A task of its own would cost more than most batches take.
+        timer = Repeated(ACK_WAIT_S / 3, lambda: consumer.working(received))
         try:
             yield
         finally:
-            task.cancel()
+            timer.cancel()
+
+
+class Repeated:
+    """Calls something again and again until it is cancelled, first after one period (seconds)."""
+
+    def __init__(self, period: float, call: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._period = period
+        self._call = call
+        self._task: asyncio.Task[None] | None = None
+        self._timer = asyncio.get_running_loop().call_later(period, self._due)
+
+    def _due(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._task = loop.create_task(self._call())
+        self._timer = loop.call_later(self._period, self._due)
+
+    def cancel(self) -> None:
+        """Call no more."""
+        self._timer.cancel()
