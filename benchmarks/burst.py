@@ -135,8 +135,10 @@ async def speakers(bus: Bus) -> set[str]:
 async def settled(bus: Bus, shards: Iterable[str], acks: Acks) -> float:
     """Wait until the tracker has made every signal of some shards durable; when the last one was."""
     goals: dict[tuple[str, str], int] = {}
-    for shard in sorted(shards):
-        last = await bus.last("SIGNAL", f"signal.{shard}.>")
+    spoken = sorted(shards)
+    for shard, last in zip(
+        spoken, await asyncio.gather(*(bus.last("SIGNAL", f"signal.{s}.>") for s in spoken)), strict=True
+    ):
         if last:
             goals["SIGNAL", f"tracker-{shard}-signals"] = last.seq
     return await acks.reached(goals) if goals else 0.0

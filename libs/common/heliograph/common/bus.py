@@ -28,6 +28,9 @@ DEDUP_WINDOW_S = 600
 SERVER_ERROR = 500
 PAGE = 256
 """Consumers in one answer of the server."""
+DIRECT_GET = "$JS.API.DIRECT.GET.{}"
+NOTHING = ("204", "404")
+"""Status of an answer after the last message, and where there is none."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -206,8 +209,13 @@ class Bus:
         Raises:
             UnavailableError: the server does not answer.
         """
-        found = [m async for m in self._direct(stream, {"last_by_subj": subject})]
-        return found[0] if found else None
+        request = json.dumps({"last_by_subj": subject}).encode()
+        try:
+            message = await self.client.request(DIRECT_GET.format(stream), request, 5.0)
+        except (TimeoutError, NatsError, OSError) as error:
+            raise UnavailableError(f"reading {stream}: {error!r}") from error
+        headers = message.headers or {}
+        return None if ended(stream, headers) else stored(message.data, headers)
 
     async def last_of_each(self, stream: str, subject: str) -> list[Stored]:
         """The newest message of each subject under a wildcard.
@@ -238,24 +246,17 @@ class Bus:
     async def _direct(
         self, stream: str, request: dict[str, Any], timeout: float = 5.0
     ) -> AsyncIterator[Stored]:
-        """The Direct Get API (ADR-31): one or many stored messages in answer to one request."""
+        """The Direct Get API (ADR-31): many stored messages in answer to one request."""
         inbox = self.client.new_inbox()
         subscription = await self.client.subscribe(inbox)
-        single = "last_by_subj" in request
         try:
-            await self.client.publish(
-                f"$JS.API.DIRECT.GET.{stream}", json.dumps(request).encode(), reply=inbox
-            )
+            await self.client.publish(DIRECT_GET.format(stream), json.dumps(request).encode(), reply=inbox)
             while True:
                 message = await subscription.next_msg(timeout)
                 headers = message.headers or {}
-                if "Nats-Sequence" not in headers:
-                    if headers.get("Status") in ("204", "404") or not headers:
-                        return
-                    raise UnavailableError(f"reading {stream}: {headers}")
-                yield stored(message.data, headers)
-                if single:
+                if ended(stream, headers):
                     return
+                yield stored(message.data, headers)
         except (TimeoutError, NatsError, OSError) as error:
             raise UnavailableError(f"reading {stream}: {error!r}") from error
         finally:
@@ -386,6 +387,19 @@ class Bus:
             return answers
         finally:
             await subscription.unsubscribe()
+
+
+def ended(stream: str, headers: Mapping[str, str]) -> bool:
+    """Whether an answer of the Direct Get API says that there is nothing, or nothing more.
+
+    Raises:
+        UnavailableError: it says that something is wrong.
+    """
+    if "Nats-Sequence" in headers:
+        return False
+    if headers and headers.get("Status") not in NOTHING:
+        raise UnavailableError(f"reading {stream}: {headers}")
+    return True
 
 
 def stored(data: bytes, headers: Mapping[str, str]) -> Stored:
