@@ -14,6 +14,52 @@ BARS_QUARANTINED = Counter(
     "Bars refused by the quality gate, kept in DEAD. A rise: look at dead.fetcher.* and at the provider.",
     ["reason"],
 )
+LIVE_BREAKS = Counter(
+    "heliograph_live_breaks_total",
+    "Connections to a live provider lost or not made. A steady rate: the log of the fetcher names the error.",
+    ["provider"],
+)
+LIVE_DUPLICATES = Counter(
+    "heliograph_live_duplicates_total",
+    "Live bars that came again and were left out. Far more than after a break: look at the provider.",
+    ["provider"],
+)
+LIVE_GAPS = Counter(
+    "heliograph_live_gaps_total",
+    "Live bars that do not follow right after the one before. A rise over all symbols: look at the breaks.",
+    ["provider"],
+)
+LIVE_UNFILLED = Counter(
+    "heliograph_live_unfilled_total",
+    "Symbols whose missed bars could not be had for minutes, and were left out. Any: the fetcher's log.",
+    ["provider"],
+)
+STALE_SYMBOLS = Gauge(
+    "heliograph_stale_symbols",
+    "Symbols whose newest bar is over two intervals old while their market is open. Many: the provider.",
+    ["provider"],
+)
+PROVIDER_REQUESTS = Counter(
+    "heliograph_provider_requests_total",
+    "Requests to a provider of bars by result (ok, rate, server, connection, refused). Failures: its state.",
+    ["provider", "result"],
+)
+PROVIDER_SECONDS = Histogram(
+    "heliograph_provider_seconds",
+    "Time of a request to a provider of bars. p95 over 0.3 s: fewer at once, or a provider that is nearer.",
+    ["provider"],
+    buckets=SECONDS,
+)
+PROVIDER_SLOW = Counter(
+    "heliograph_provider_slow_total",
+    "Requests to a provider of bars over the budget of 0.3 s. A rising share: look at the provider.",
+    ["provider"],
+)
+PROVIDER_GARBAGE = Counter(
+    "heliograph_provider_garbage_total",
+    "Messages of a provider that are none of those it should send. Any: the fetcher's log shows the first.",
+    ["provider"],
+)
 BARS_EVALUATED = Counter(
     "heliograph_bars_evaluated_total",
     "Bars that the decision core has seen. Flat while INPUT grows: look at the consensus and its lag.",

@@ -38,6 +38,7 @@ class Refusal(IntEnum):
     DUPLICATE = 7
     OUT_OF_ORDER = 8
     JUMP = 9
+    NOT_CLOSED = 10
 
     @property
     def label(self) -> str:
@@ -55,6 +56,7 @@ EXPECTED: dict[Refusal, str] = {
     Refusal.DUPLICATE: "ts: expected one bar a symbol and time; the first stays",
     Refusal.OUT_OF_ORDER: "ts: expected no bar older than an earlier one of its symbol in the same file",
     Refusal.JUMP: "close: expected within 5 % of the last good one, or of what another file says of the bar",
+    Refusal.NOT_CLOSED: "ts: expected the start of a bar that has closed, at a whole interval",
 }
 """What a row that is refused should have been, field by field."""
 

@@ -12,19 +12,19 @@ from heliograph.common.errors import InvariantError, UnavailableError
 from heliograph.common.service import Context, ShardProcessor, Source
 from heliograph.fetcher.backpressure import Backpressure
 from heliograph.fetcher.health import HealthBook, connect
+from heliograph.fetcher.live.registry import LIVE
+from heliograph.fetcher.live.running import RunningLive
 from heliograph.fetcher.load import Replay, load
 from heliograph.fetcher.pace import Pace, start_of
 from heliograph.fetcher.processor import Replaying, ReplayProcessor
 from heliograph.fetcher.progress import ShardProgress, summary
 from heliograph.fetcher.quarantine import SERVICE
 from heliograph.fetcher.replay import ReplayProvider
-from heliograph.fetcher.settings import FetcherSettings
+from heliograph.fetcher.settings import REPLAY, FetcherSettings
 from heliograph.fetcher.standing import standing
 
 DAY_NS = 86_400 * NANOSECONDS
 PAUSE_S = 0.5
-PROVIDERS = {"replay": ReplayProvider}
-"""By the names of the setting."""
 TURNS = 2
 """One shard makes its messages while the server stores another's."""
 
@@ -32,34 +32,31 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class FetcherService:
-    """Replays a folder of bars, shard by shard."""
+    """Replays a folder of bars, or follows a live provider, shard by shard."""
 
     name = SERVICE
     sources: tuple[Source, ...] = ()
     sharded = True
 
     def __init__(self) -> None:
-        self._running: Running | None = None
+        self._running: Running | RunningLive | None = None
 
     async def start(self, context: Context) -> None:
-        """Read the data, judge and plan them, and see where an earlier run of the same replay stands.
+        """Read the data, judge and plan them, and see where an earlier run stands; or begin to follow.
 
         Raises:
             InputError: the data are missing or wrong.
-            ConfigError: the state holds another replay, or `redis_url` is not one.
+            ConfigError: the state holds another replay, or one where a live provider is to be followed, or
+                the other way round; a setting that the provider needs is missing; or `redis_url` is not one.
         """
         settings = context.settings
         if not isinstance(settings, FetcherSettings):
             raise InvariantError(f"settings: {type(settings).__name__}, expected FetcherSettings")
         health = HealthBook(context.clock, connect(settings.redis_url))
-        provider = PROVIDERS[settings.provider](settings.data)
-        replay = await load(provider, settings.shards, health)
-        running = Running(context, settings, provider, replay, health)
-        await running.begin()
-        self._running = running
+        self._running = await begun(context, settings, health)
 
     def processor(self, shard: int) -> ShardProcessor:
-        """A processor for one shard of the replay."""
+        """A processor for one shard."""
         return self._started().processor(shard)
 
     async def problems(self) -> dict[str, str]:
@@ -67,7 +64,10 @@ class FetcherService:
         return {}
 
     async def status(self) -> dict[str, Any]:
-        """Progress of this process's shards, what was refused there, and whether the whole replay is done."""
+        """Progress of this process's shards, what was refused there, and whether the whole replay is done.
+
+        A live provider's is never done; its connection, gaps and stale symbols are told instead.
+        """
         return await self._started().status()
 
     async def stop(self) -> None:
@@ -75,14 +75,27 @@ class FetcherService:
         if self._running is not None:
             await self._running.end()
 
-    def _started(self) -> "Running":
+    def _started(self) -> "Running | RunningLive":
         if self._running is None:
             raise InvariantError("the fetcher is used before its start")
         return self._running
 
 
+async def begun(context: Context, settings: FetcherSettings, health: HealthBook) -> "Running | RunningLive":
+    """A fetcher of the kind that the setting names, at work."""
+    if settings.data is not None and settings.provider == REPLAY:
+        provider = ReplayProvider(settings.data)
+        replay = await load(provider, settings.shards, health)
+        running = Running(context, settings, provider, replay, health)
+        await running.begin()
+        return running
+    live = RunningLive(context, settings, LIVE[settings.provider](settings, context.clock), health)
+    await live.begin()
+    return live
+
+
 class Running:
-    """A fetcher that has its data."""
+    """A fetcher of stored bars that has its data."""
 
     def __init__(
         self,

@@ -1,18 +1,52 @@
 """The fetcher's settings."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from heliograph.common.config import Settings, from_env
+from heliograph.common.errors import InputError
+from heliograph.common.subjects import check_symbol
+
+REPLAY: Final = "replay"
 
 
 class FetcherSettings(Settings):
     """What the fetcher needs beyond every service's settings."""
 
-    provider: Literal["replay"] = Field("replay", description="where bars come from; stored ones alone")
-    data: Path = Field(description="folder of Parquet files with the bars to replay")
+    provider: Literal["replay", "massive"] = Field(
+        REPLAY, description="where bars come from: `replay` stored ones, any other one live"
+    )
+    data: Path | None = Field(
+        None, validate_default=True, description="folder of Parquet files with the bars; `replay` needs it"
+    )
+    symbols: tuple[str, ...] = Field(
+        (), validate_default=True, description='what a live provider is asked for, e.g. ["AAPL", "MSFT"]'
+    )
+    look_back_days: float = Field(
+        30.0,
+        gt=0,
+        le=365,
+        allow_inf_nan=False,
+        description="days of bars fetched for a symbol without any, and at most after a pause; live only",
+    )
+    settle_s: float = Field(
+        1.0,
+        ge=0,
+        le=30,
+        allow_inf_nan=False,
+        description="how long bars of one minute wait for others of their shard; live only",
+    )
+    massive_api_key: str = Field(
+        "", validation_alias=from_env("MASSIVE_API_KEY"), repr=False, description="needed by `massive`"
+    )
+    massive_rest_url: str = Field("https://api.massive.com", pattern="^https?://[^ ]+$")
+    massive_stream_url: str = Field("wss://socket.massive.com/stocks", pattern="^wss?://[^ ]+$")
+    massive_rate: float = Field(
+        5.0, gt=0, le=1000, allow_inf_nan=False, description="requests a second, of all replicas with Redis"
+    )
+    massive_burst: int = Field(10, ge=1, le=1000, description="requests at once, within that rate")
     speed: Literal["max"] | Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
         "max",
         description="event seconds a second, e.g. 86400 for a day a second; max: as fast as consumers follow",
@@ -37,3 +71,22 @@ class FetcherSettings(Settings):
         description='services that count as readers even before they have come, e.g. ["tracker"]',
     )
     redis_url: str = Field("", validation_alias=from_env("REDIS_URL"), repr=False)
+
+    @field_validator("data", mode="after")
+    @classmethod
+    def _replay_has_data(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if value is None and info.data.get("provider") == REPLAY:
+            raise ValueError("expected a folder, since the provider is `replay`")
+        return value
+
+    @field_validator("symbols", mode="after")
+    @classmethod
+    def _live_has_symbols(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        for symbol in value:
+            try:
+                check_symbol(symbol)
+            except InputError as error:
+                raise ValueError(str(error)) from None
+        if not value and info.data.get("provider", REPLAY) != REPLAY:
+            raise ValueError(f"expected at least one, since the provider is `{info.data['provider']}`")
+        return tuple(dict.fromkeys(value))

@@ -42,7 +42,8 @@ class LiveProvider(Protocol):
     def stream(self, symbols: Sequence[str]) -> AsyncIterator[Rows]:
         """Closed bars as they come, for ever; bars may be late, come twice or out of order.
 
-        An async generator; it is closed, and another is asked for, when the symbols change. The first batch
+        An async generator; it is closed, and another is asked for, when the symbols change: of the symbols
+        that stay nothing may be missed between the two. The first batch
         has no rows and is given as soon as the subscription stands: every bar that closes after it comes by
         the stream, every one before by `history`. (Who polls gives it at once.) More batches without rows
         are signs of life.

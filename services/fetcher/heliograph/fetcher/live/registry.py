@@ -1,0 +1,15 @@
+"""The providers of live bars by their names in the setting `provider`."""
+
+from heliograph.common.clock import Clock
+from heliograph.fetcher.live.provider import Factory, LiveProvider
+from heliograph.fetcher.settings import FetcherSettings
+
+
+def massive(settings: FetcherSettings, clock: Clock) -> LiveProvider:
+    """Minute bars of stocks by the WebSocket of Massive."""
+    from heliograph.fetcher.live.massive import MassiveProvider  # noqa: PLC0415 - a replay needs none of it
+
+    return MassiveProvider(settings, clock)
+
+
+LIVE: dict[str, Factory] = {"massive": massive}
