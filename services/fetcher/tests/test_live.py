@@ -70,8 +70,10 @@ class Fetcher:
         follow = asyncio.create_task(self.sharing.run())
 
         async def unfollow() -> None:
-            follow.cancel()
-            await asyncio.gather(follow, return_exceptions=True)
+            # A request of the library's that ends just now may swallow it.
+            while not follow.done():
+                follow.cancel()
+                await asyncio.wait([follow], timeout=0.1)
 
         self._ends.push_async_callback(unfollow)
 
