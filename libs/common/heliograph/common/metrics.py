@@ -60,6 +60,12 @@ PROVIDER_GARBAGE = Counter(
     "Messages of a provider that are none of those it should send. Any: the fetcher's log shows the first.",
     ["provider"],
 )
+POLLED_SYMBOLS = Counter(
+    "heliograph_polled_symbols_total",
+    "Symbols looked at by polling: new (a bar), same, forming, behind (history is asked), missing. Few new: "
+    "longer intervals spare calls. Many missing: the provider does not know the names.",
+    ["provider", "kind"],
+)
 BARS_EVALUATED = Counter(
     "heliograph_bars_evaluated_total",
     "Bars that the decision core has seen. Flat while INPUT grows: look at the consensus and its lag.",

@@ -10,12 +10,15 @@ from heliograph.common.errors import InputError
 from heliograph.common.subjects import check_symbol
 
 REPLAY: Final = "replay"
+Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
+Factor = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
+Percent = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class FetcherSettings(Settings):
     """What the fetcher needs beyond every service's settings."""
 
-    provider: Literal["replay", "massive"] = Field(
+    provider: Literal["replay", "massive", "massive-polling"] = Field(
         REPLAY, description="where bars come from: `replay` stored ones, any other one live"
     )
     data: Path | None = Field(
@@ -47,6 +50,35 @@ class FetcherSettings(Settings):
         5.0, gt=0, le=1000, allow_inf_nan=False, description="requests a second, of all replicas with Redis"
     )
     massive_burst: int = Field(10, ge=1, le=1000, description="requests at once, within that rate")
+    poll_high: tuple[str, ...] = Field(
+        ("AAPL", "NVDA", "TSLA"), description="symbols of the tier HIGH; these settings are for polling only"
+    )
+    poll_medium: tuple[str, ...] = Field(
+        ("MSFT", "GOOGL", "META"), description="symbols of the tier MEDIUM; all others are LOW"
+    )
+    poll_busiest: int = Field(
+        10, ge=0, description="so many that traded most value in the last hour are HIGH, too"
+    )
+    poll_high_s: Seconds = Field(5.0, description="seconds between two polls of a symbol of HIGH")
+    poll_medium_s: Seconds = Field(15.0, description="the same of MEDIUM")
+    poll_low_s: Seconds = Field(60.0, description="the same of LOW")
+    poll_off_hours: Factor = Field(3.0, description="factor of the interval while the market is closed")
+    poll_volatile: tuple[tuple[Percent, Factor], ...] = Field(
+        ((5.0, 0.5), (2.0, 0.75)),
+        description="(range of the last hour in % of the price, factor of the interval over it)",
+    )
+    poll_calm: tuple[Percent, Factor] = Field((0.5, 2.0), description="the same, under it")
+    poll_correlation: float = Field(
+        0.7, gt=0, le=1, description="correlation from which on symbols are polled together"
+    )
+    poll_call_symbols: int = Field(100, ge=1, le=1000, description="symbols of one call at most")
+    poll_settle_s: float = Field(
+        2.0,
+        ge=0,
+        le=3600,
+        allow_inf_nan=False,
+        description="how long after its end a minute is complete; of delayed data the delay and as much",
+    )
     speed: Literal["max"] | Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
         "max",
         description="event seconds a second, e.g. 86400 for a day a second; max: as fast as consumers follow",

@@ -12,4 +12,11 @@ def massive(settings: FetcherSettings, clock: Clock) -> LiveProvider:
     return MassiveProvider(settings, clock)
 
 
-LIVE: dict[str, Factory] = {"massive": massive}
+def massive_polling(settings: FetcherSettings, clock: Clock) -> LiveProvider:
+    """Minute bars of stocks and of pairs of currencies by polling Massive's snapshots."""
+    from heliograph.fetcher.live.polling import PollingProvider  # noqa: PLC0415 - a replay needs none of it
+
+    return PollingProvider(settings, clock)
+
+
+LIVE: dict[str, Factory] = {"massive": massive, "massive-polling": massive_polling}
