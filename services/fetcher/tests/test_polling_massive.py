@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
@@ -117,10 +117,16 @@ class HandClock:
         return self.seconds
 
 
+class Told(Protocol):
+    """Whatever tells the wall time."""
+
+    def now_ns(self) -> int: ...
+
+
 class SnapshotServer(MassiveServer):
     """Has one minute after the other of each ticker, the newest one forming."""
 
-    def __init__(self, clock: HandClock) -> None:
+    def __init__(self, clock: Told) -> None:
         super().__init__()
         self.clock = clock
         self.unknown: set[str] = set()

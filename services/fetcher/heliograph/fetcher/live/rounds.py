@@ -42,11 +42,14 @@ class Rounds:
         self._recent = Recent(symbols)
         self._pair = np.array([always_open(symbol) for symbol in symbols], dtype=bool)
         self._group: NDArray[np.int64] = np.arange(len(symbols), dtype=np.int64)
+        self._judged: tuple[NDArray[np.int8], Numbers] | None = None
         self._asked: Numbers = np.full(len(symbols), -np.inf)
 
     def take(self, rows: Rows, now_ns: int) -> None:
         """Bars have come by a time; what begins later is none."""
-        self._recent.take(rows, now_ns)
+        if len(rows.ts):
+            self._recent.take(rows, now_ns)
+            self._judged = None
 
     def grouping(self) -> Callable[[], NDArray[np.int64]]:
         """What groups the symbols anew by the bars of the last hour, the most volatile first.
@@ -75,9 +78,8 @@ class Rounds:
         return wait(self._plan(stocks_open=stocks_open), self._asked, now)
 
     def _plan(self, *, stocks_open: bool) -> Plan:
-        rules, volatility = self._rules, self._recent.volatility()
-        traded = self._recent.traded()
-        tier = tiers(self._symbols, traded, high=rules.high, medium=rules.medium, busiest=rules.busiest)
+        rules = self._rules
+        tier, volatility = self._judged = self._judged or self._judge()
         return Plan(
             market=self._pair.astype(np.int64),
             tier=tier,
@@ -87,3 +89,15 @@ class Rounds:
             group=self._group,
             limit=rules.call_symbols,
         )
+
+    def _judge(self) -> tuple[NDArray[np.int8], Numbers]:
+        """The tier and the volatility of each symbol; they change with the bars alone."""
+        rules = self._rules
+        tier = tiers(
+            self._symbols,
+            self._recent.traded(),
+            high=rules.high,
+            medium=rules.medium,
+            busiest=rules.busiest,
+        )
+        return tier, self._recent.volatility()
