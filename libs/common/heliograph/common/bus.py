@@ -185,7 +185,9 @@ class Bus:
     async def append(
         self, messages: Sequence[Message], *, last_seq: int, guard: str, timeout: float = 5.0
     ) -> int:
-        """Publish all as the next messages under `guard` (a subject or a wildcard), or none of them.
+        """Publish all as the next messages under `guard` (a subject or a wildcard), in order.
+
+        More than a `FEW` are stored all or none; a connection that is lost may leave the first of a few.
 
         Args:
             messages: at most `ATOMIC_LIMIT`, in order; their `msg_id` is not used.
