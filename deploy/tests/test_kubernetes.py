@@ -27,10 +27,10 @@ STORE_PORTS = {
     6379: {"fetcher", "reasoning", "gateway"},
 }
 KEDA_CRD = "KEDA_CRD"
-OPTIONAL = ("clickhouse-replicated", "models")
+OPTIONAL = ("clickhouse-replicated", "live-bars", "models")
 """Components that no overlay of ours takes."""
 REPLICATED = "components/clickhouse-replicated"
-PROVIDERS = {"reasoning": {443}}
+PROVIDERS = {"fetcher": {443}, "reasoning": {443}}
 """Ways out to the Internet, where the component for it is taken."""
 
 

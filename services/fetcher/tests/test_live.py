@@ -59,6 +59,7 @@ class Fetcher:
 
     async def start(self) -> None:
         bus = await Bus.connect(self.settings, self.member)
+        self._bus = bus
         self._ends.push_async_callback(bus.close)
         context = Context(
             name="fetcher", member=self.member, settings=self.settings, bus=bus, clock=self.clock
@@ -79,6 +80,11 @@ class Fetcher:
 
     async def stop(self) -> None:
         await self._ends.aclose()
+
+    async def kill(self) -> None:
+        """End it as a dead process ends: it hands nothing over, and tells nobody."""
+        await self._bus.client.close()
+        await self.stop()
 
     async def status(self) -> dict[str, Any]:
         return await self.service.status()
@@ -240,8 +246,14 @@ async def test_a_lost_connection_leaves_no_gap(
     assert {int(since) for since in asked} == {T0}
 
 
+@pytest.mark.parametrize("end", [Fetcher.stop, Fetcher.kill], ids=["stopped", "killed"])
 async def test_a_restart_goes_on_behind_the_newest_bar_of_each_symbol(
-    bus: Bus, server: MassiveServer, start: Make, clock: WallClock, eventually: Eventually
+    bus: Bus,
+    server: MassiveServer,
+    start: Make,
+    clock: WallClock,
+    eventually: Eventually,
+    end: Callable[[Fetcher], Awaitable[None]],
 ) -> None:
     first = await start()
     await eventually(first.follows)
@@ -255,7 +267,7 @@ async def test_a_restart_goes_on_behind_the_newest_bar_of_each_symbol(
         return len(await bars(bus)) >= expected
 
     await eventually(lambda: count(len(rare)))
-    await first.stop()
+    await end(first)
     tell(server, 3, 6)
     clock.ms = T0 + 6 * MINUTE_MS + 2_000
     asked = len(server.asked)

@@ -153,6 +153,7 @@ def test_what_comes_while_the_past_is_filled_in_follows_it() -> None:
     made.fill(rows([("A", 0), ("A", 1), ("A", 2), ("A", 3), ("A", 4), ("B", 3)]), NOW)
     made.take(rows([("A", 4)]), NOW, 0.0)
     assert made.held == {"A"}
+    assert (made.ready, made.waiting) == (0, 3)
     made.release(("A",), 0.0)
     assert out(made) == [[("A", 2)], [("A", 3)], [("A", 4)]]
     assert made.counts.duplicates == 1

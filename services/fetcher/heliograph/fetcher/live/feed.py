@@ -24,7 +24,7 @@ GATHER_S = 0.2
 FILL_SYMBOLS = 8
 """Symbols filled in together: their bars are in memory until they are published."""
 FILL_AHEAD = 100_000
-"""Bars that may wait before another fill begins."""
+"""Bars that may wait for their publication before another fill begins."""
 LOOK_S = 0.2
 SAME_SINCE_NS = 3600 * NANOSECONDS
 """Symbols are filled in together where their newest bars are no further apart than that."""
@@ -172,6 +172,8 @@ class Feed:
             while True:
                 self._changed.clear()
                 if self._symbols() != symbols:
+                    if reading is not None and reading.done():
+                        self._took(reading.result(), stood=stood)
                     return
                 if stood:
                     self._standing.set()
@@ -222,7 +224,7 @@ class Feed:
 
     def _job(self) -> Job | None:
         """The next piece of the past; None where nothing is missing, or enough waits already."""
-        if sum(intake.waiting for intake in self.intakes) > FILL_AHEAD:
+        if sum(intake.ready for intake in self.intakes) > FILL_AHEAD:
             return None
         jobs = [job for intake in self.intakes if (job := self._newest_gap(intake)) is not None]
         return max(jobs, key=lambda job: job.since_ns, default=None)

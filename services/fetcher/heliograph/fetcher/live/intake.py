@@ -77,8 +77,12 @@ class Intake:
     @property
     def waiting(self) -> int:
         """Bars that are not yet published, those of held symbols among them."""
-        kept = sum(len(bars) for bars in self._kept.values())
-        return kept + sum(len(bars) for bars in self._pending.values())
+        return self.ready + sum(len(bars) for bars in self._kept.values())
+
+    @property
+    def ready(self) -> int:
+        """Bars that wait for nothing but their publication."""
+        return sum(len(bars) for bars in self._pending.values())
 
     def hold(self, symbols: Iterable[str]) -> None:
         """Keep what comes of some symbols until `release`."""
