@@ -70,13 +70,9 @@ class Fetcher:
         self._ends.push_async_callback(self.sharing.stop)
         follow = asyncio.create_task(self.sharing.run())
 
-        async def unfollow() -> None:
-            # A request of the library's that ends just now may swallow it.
-            while not follow.done():
-                follow.cancel()
-                await asyncio.wait([follow], timeout=0.1)
-
-        self._ends.push_async_callback(unfollow)
+        # Its end is not waited for: a request of the library's that ends just now swallows the one
+        # cancellation that a group of tasks passes on, so that it ends with the connection.
+        self._ends.callback(follow.cancel)
 
     async def stop(self) -> None:
         await self._ends.aclose()
