@@ -173,7 +173,8 @@ def test_secrets_are_required_and_have_no_default(deploy: Path, example: dict[st
     empty = {name for name, value in example.items() if not value}
     assert empty <= required
     assert all("PASSWORD" in name or "SECRET" in name for name in empty)
-    assert (deploy / ".gitignore").read_text(encoding="utf-8").splitlines() == [".env", "live.env", "models.env"]
+    ignored = (deploy / ".gitignore").read_text(encoding="utf-8").splitlines()
+    assert ignored == [".env", "live.env", "models.env"]
 
 
 def test_collector_pipelines_use_what_is_configured(deploy: Path) -> None:
