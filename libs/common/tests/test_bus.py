@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from heliograph.common.append import FEW
 from heliograph.common.bus import Bus, Message
 from heliograph.common.config import Settings
 from heliograph.common.errors import ConfigError, FencedError, UnavailableError
@@ -109,3 +110,15 @@ async def test_requests_answer_and_errors_come_back(bus: Bus) -> None:
     with pytest.raises(UnavailableError, match="store: away"):
         await bus.request("query.test.echo", {})
     assert await bus.ask_all("query.test.echo", {"b": 2}) == [{"b": 2}]
+
+
+@pytest.mark.parametrize("count", [1, 2, FEW, FEW + 1])
+async def test_what_need_not_be_whole_is_stored_in_order_and_fenced(bus: Bus, count: int) -> None:
+    """One by one or as a batch: the last one's sequence comes back, and who is behind is refused."""
+    first = await bus.append(messages("signal.1.A", count), last_seq=0, guard="signal.1.>", whole=False)
+    await bus.append(messages("signal.2.A", 1), last_seq=0, guard="signal.2.>", whole=False)
+    with pytest.raises(FencedError):
+        await bus.append(messages("signal.1.B", count), last_seq=first - 1, guard="signal.1.>", whole=False)
+    last = await bus.append(messages("signal.1.B", count), last_seq=first, guard="signal.1.>", whole=False)
+    stored = [m.data async for m in bus.read("SIGNAL", "signal.1.>", after=0, upto=last)]
+    assert stored == [m.data for s in ("A", "B") for m in messages(f"signal.1.{s}", count)]

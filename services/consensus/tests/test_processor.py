@@ -161,12 +161,12 @@ async def test_a_publication_cut_in_the_middle_of_a_batch_goes_on_there(
     append = bus.append
     budget = 0
 
-    async def dying(messages: Sequence[Message], *, last_seq: int, guard: str) -> int:
+    async def dying(messages: Sequence[Message], *, last_seq: int, guard: str, whole: bool) -> int:
         nonlocal budget
         budget -= 1
         if budget < 0:
             raise UnavailableError("gone")
-        seq = await append(messages, last_seq=last_seq, guard=guard)
+        seq = await append(messages, last_seq=last_seq, guard=guard, whole=whole)
         if budget == 0:
             raise UnavailableError("stored, but never told")
         return seq

@@ -1,9 +1,9 @@
 """Compare-and-append: messages stored in order next after a known one, with none of another between.
 
 The server takes some milliseconds for each atomic batch (ADR-50), whatever its size: it makes a folder for it
-and brings that to the disk. So a few messages go one after the other, each guarded by the sequence of the one
-before. The larger appends that wait while one is under way share the next batch; each keeps its own guard,
-and one that is refused takes no other with it.
+and brings that to the disk. So the appends that wait while one is under way share the next batch; each keeps
+its own guard, and one that is refused takes no other with it. A few messages that need not be stored all or
+none go one after the other, each guarded by the sequence of the one before.
 """
 
 import asyncio
@@ -38,11 +38,12 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Append(msgspec.Struct, frozen=True):
-    """Messages that follow the one with `last_seq` under `guard`."""
+    """Messages that follow the one with `last_seq` under `guard`; `whole`: all or none."""
 
     messages: Sequence[Message]
     last_seq: int
     guard: str
+    whole: bool = True
 
     def headers(self, number: int) -> dict[str, str]:
         """The headers of one of the messages; the first carries the guard."""
@@ -78,7 +79,7 @@ class Appender:
             FencedError: there is a newer message under the guard.
             UnavailableError: not confirmed: all, none, or the first of a few may be stored.
         """
-        if len(append.messages) <= FEW:
+        if len(append.messages) <= (1 if append.whole else FEW):
             return await self._few(append, timeout)
         stream = append.guard.partition(".")[0]
         waiting = Waiting(append, asyncio.get_running_loop().create_future())

@@ -183,16 +183,22 @@ class Bus:
             await self.client.publish(subject, str(number).encode())
 
     async def append(
-        self, messages: Sequence[Message], *, last_seq: int, guard: str, timeout: float = 5.0
+        self,
+        messages: Sequence[Message],
+        *,
+        last_seq: int,
+        guard: str,
+        timeout: float = 5.0,
+        whole: bool = True,
     ) -> int:
-        """Publish all as the next messages under `guard` (a subject or a wildcard), in order.
-
-        More than a `FEW` are stored all or none; a connection that is lost may leave the first of a few.
+        """Publish all as the next messages under `guard` (a subject or a wildcard), or none of them.
 
         Args:
             messages: at most `ATOMIC_LIMIT`, in order; their `msg_id` is not used.
             last_seq: stream sequence of the last message under `guard` as the caller knows it; 0 for none.
             guard: the subject filter whose writer is the caller alone.
+            whole: whether it must be all or none. If not, a few go one by one, which is quicker, and a
+                connection that is lost may leave the first of them stored.
 
         Returns:
             The stream sequence of the last message stored.
@@ -203,7 +209,7 @@ class Bus:
         """
         if not messages:
             return last_seq
-        return await self._appender.append(Append(messages, last_seq, guard), timeout)
+        return await self._appender.append(Append(messages, last_seq, guard, whole), timeout)
 
     async def last(self, stream: str, subject: str) -> Stored | None:
         """The newest message under a subject or wildcard; None where there is none.

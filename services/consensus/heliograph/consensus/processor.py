@@ -165,7 +165,9 @@ class ConsensusProcessor:
             messages += self._messages(chosen, delivery, started)
         for start in range(0, len(messages), ATOMIC_LIMIT):
             chunk = messages[start : start + ATOMIC_LIMIT]
-            self._last_seq = await self._bus.append(chunk, last_seq=self._last_seq, guard=self._guard)
+            self._last_seq = await self._bus.append(
+                chunk, last_seq=self._last_seq, guard=self._guard, whole=False
+            )
         if requests:
             await self._ask(requests)
         self._tell()
