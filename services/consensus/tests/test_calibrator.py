@@ -184,12 +184,12 @@ async def test_what_was_published_stays_though_another_calibration_has_come(
     monkeypatch.setattr(module, "ATOMIC_LIMIT", 1)
     append, budget = bus.append, 0
 
-    async def dying(messages: Sequence[Message], *, last_seq: int, guard: str) -> int:
+    async def dying(messages: Sequence[Message], *, last_seq: int, guard: str, whole: bool) -> int:
         nonlocal budget
         budget -= 1
         if budget < 0:
             raise UnavailableError("gone")
-        return await append(messages, last_seq=last_seq, guard=guard)
+        return await append(messages, last_seq=last_seq, guard=guard, whole=whole)
 
     monkeypatch.setattr(bus, "append", dying)
     seen: list[Signal] = []
