@@ -6,7 +6,7 @@ import contextlib
 import msgspec
 import numpy as np
 
-from heliograph.common import metrics, subjects, telemetry
+from heliograph.common import metrics, subjects
 from heliograph.common.bus import Bus, Message
 from heliograph.common.clock import Clock
 from heliograph.common.errors import ConfigError, InvariantError
@@ -15,11 +15,12 @@ from heliograph.common.service import Delivery
 from heliograph.fetcher.backpressure import Backpressure
 from heliograph.fetcher.health import HealthBook
 from heliograph.fetcher.load import Replay
+from heliograph.fetcher.messages import bars_message, tick_message
 from heliograph.fetcher.pace import Pace
 from heliograph.fetcher.progress import ShardProgress
 from heliograph.fetcher.quarantine import SERVICE
 from heliograph.fetcher.standing import Standing, headers, standing
-from heliograph.fetcher.ticks import due_tick, tick_at
+from heliograph.fetcher.ticks import due_tick
 
 IDLE_S = 0.5
 """The longest that one step waits, so that a shard is handed over at once."""
@@ -162,9 +163,7 @@ class ReplayProcessor:
         ts = due_tick(int(self._closes[position - 1]), following, reached, self._shared.tick_ns)
         if ts is None or ts <= self._ticked:
             return
-        tick = tick_at(self._shard, ts, self._shared.clock.now_ns())
-        message = Message(subject=subjects.tick(self._shard), data=encode(tick), msg_id=tick.id)
-        await self._bus.publish([message])
+        await self._bus.publish([tick_message(self._shard, ts, self._shared.clock.now_ns())])
         self._ticked = ts
 
     def _window_end(self, limit: int) -> int:
@@ -184,30 +183,15 @@ class ReplayProcessor:
         subject = subjects.bars(self._shard)
         now = self._shared.clock.now_ns()
         with contextlib.ExitStack() as spans:
-            messages = [self._message(subject, position, now, spans) for position in range(first, end)]
+            messages = [self._message(position, now, spans) for position in range(first, end)]
             seq = await self._bus.append(messages, last_seq=self._bars.last_seq, guard=subject)
         self._bars = Standing(position=end, last_seq=seq)
         self._shared.backpressure.spend(self._shard, end - first)
         metrics.BARS_PUBLISHED.labels(self._shared.provider).inc(self._bars_of(first, end))
 
-    def _message(self, subject: str, position: int, now: int, spans: contextlib.ExitStack) -> Message:
+    def _message(self, position: int, now: int, spans: contextlib.ExitStack) -> Message:
         bars = self._plan.bars(self._shard, position, self._shared.provider, now)
-        span = spans.enter_context(
-            telemetry.span(
-                "fetch bars",
-                kind="producer",
-                attributes={
-                    "heliograph.shard": self._shard,
-                    "messaging.batch.message_count": len(bars.symbols),
-                },
-            )
-        )
-        return Message(
-            subject=subject,
-            data=encode(bars),
-            msg_id=bars.id,
-            headers={**headers(position, self._plan.fingerprint), "traceparent": span.traceparent},
-        )
+        return bars_message(self._shard, bars, spans, headers(position, self._plan.fingerprint))
 
     async def _bury(self) -> None:
         """Append the next dead letters, all or none."""

@@ -5,7 +5,7 @@ import contextlib
 
 import msgspec
 
-from heliograph.common import metrics, subjects, telemetry
+from heliograph.common import metrics, subjects
 from heliograph.common.bus import Bus, Message
 from heliograph.common.clock import Clock
 from heliograph.common.errors import ConfigError, InvariantError, UnavailableError
@@ -16,9 +16,10 @@ from heliograph.fetcher.backpressure import Backpressure
 from heliograph.fetcher.live.feed import Feed
 from heliograph.fetcher.live.intake import Intake
 from heliograph.fetcher.live.standing import LIVE, Held, header, held
+from heliograph.fetcher.messages import bars_message, tick_message
 from heliograph.fetcher.progress import ShardProgress
 from heliograph.fetcher.quarantine import SERVICE
-from heliograph.fetcher.ticks import due_tick, tick_at
+from heliograph.fetcher.ticks import due_tick
 
 IDLE_S = 0.5
 """The longest that one step waits, so that a shard is handed over at once."""
@@ -160,10 +161,7 @@ class LiveProcessor:
         ts = due_tick(self._held.close_ns, None, now, self._live.tick_ns)
         if ts is None or ts <= self._ticked:
             return
-        tick = tick_at(self._shard, ts, now)
-        await self._live.bus.publish(
-            [Message(subject=subjects.tick(self._shard), data=encode(tick), msg_id=tick.id)]
-        )
+        await self._live.bus.publish([tick_message(self._shard, ts, now)])
         self._ticked = ts
 
     async def _publish(self, batches: list[BarBatch]) -> None:
@@ -174,7 +172,7 @@ class LiveProcessor:
         newest = {s: start for s, start in self._intake.newest.items() if start >= horizon}
         subject = subjects.bars(self._shard)
         with contextlib.ExitStack() as spans:
-            messages = [self._message(subject, batch, spans) for batch in batches]
+            messages = [bars_message(self._shard, batch, spans) for batch in batches]
             told = header(live.interval, close_ns, newest, batches[-1])
             messages[-1] = msgspec.structs.replace(messages[-1], headers=messages[-1].headers | {LIVE: told})
             seq = await live.bus.append(messages, last_seq=self._held.last_seq, guard=subject)
@@ -185,20 +183,6 @@ class LiveProcessor:
         self._progress.total = self._progress.published
         live.backpressure.spend(self._shard, len(batches))
         metrics.BARS_PUBLISHED.labels(live.source).inc(bars)
-
-    def _message(self, subject: str, batch: BarBatch, spans: contextlib.ExitStack) -> Message:
-        span = spans.enter_context(
-            telemetry.span(
-                "fetch bars",
-                kind="producer",
-                attributes={
-                    "heliograph.shard": self._shard,
-                    "messaging.batch.message_count": len(batch.symbols),
-                },
-            )
-        )
-        headers = {"traceparent": span.traceparent}
-        return Message(subject=subject, data=encode(batch), msg_id=batch.id, headers=headers)
 
     async def _bury(self) -> None:
         """Keep what was refused in DEAD."""
