@@ -19,6 +19,7 @@ from heliograph.reasoning.models.latency import Latency
 from heliograph.reasoning.models.loop_lag import LoopLag
 from heliograph.reasoning.models.port import Answer, Prompt, Refusal
 from heliograph.reasoning.models.provider import Provider
+from heliograph.reasoning.pauses import as_asked
 
 TRIES = 3
 RATE_WAIT_S = 2.0
@@ -31,7 +32,7 @@ LARGEST_REPLY = 4_096
 """Bytes of a request and tokens of a reply at most: they bound what one call can cost."""
 STARVED = 0.5
 """Share of a call in which this process itself did not run: what it missed is no fault of the provider."""
-_PAUSE = tenacity.wait_random_exponential(multiplier=0.25, max=2.0)
+_PAUSE = as_asked(tenacity.wait_random_exponential(multiplier=0.25, max=2.0))
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -77,7 +78,7 @@ class ProviderCalls:
         """An answer by the deadline (monotonic seconds), or why there is none."""
         retrying = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_attempt(TRIES),
-            wait=_pause,
+            wait=_PAUSE,
             retry=tenacity.retry_if_exception(lambda error: self._worth_it(error, deadline)),
             reraise=True,
         )
@@ -223,10 +224,3 @@ class ProviderCalls:
         self._usage.add(
             Use(provider=self.provider.name, purpose=prompt.purpose, calls=1, cost=cost, **counts)
         )
-
-
-def _pause(state: tenacity.RetryCallState) -> float:
-    """As long as the provider asks for, else longer each time, with chance in it."""
-    error = state.outcome.exception() if state.outcome else None
-    asked = error.retry_after if isinstance(error, CallFailedError) else None
-    return _PAUSE(state) if asked is None else asked

@@ -16,6 +16,7 @@ from heliograph.common.spend.keys import Keys
 from heliograph.reasoning.models.failure import retry_after
 from heliograph.reasoning.panel.records.gate import AwayError, Gate
 from heliograph.reasoning.panel.records.metered import Metered
+from heliograph.reasoning.pauses import as_asked
 
 TIMEOUT_S = 20.0
 TRIES = 3
@@ -24,7 +25,7 @@ AT_ONCE = 4
 MOST_BYTES = 32 << 20
 LONGEST_WAIT_S = 10.0
 """A provider that asks for a longer pause is not asked again: somebody waits for the run."""
-_PAUSE = tenacity.wait_random_exponential(multiplier=0.2, max=2.0)
+_PAUSE = as_asked(tenacity.wait_random_exponential(multiplier=0.2, max=2.0))
 REFUSED = frozenset({httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN})
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -88,7 +89,7 @@ class Web:
         """
         retrying = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_attempt(TRIES),
-            wait=_pause,
+            wait=_PAUSE,
             retry=tenacity.retry_if_exception(_worth_it),
             reraise=True,
         )
@@ -142,10 +143,3 @@ class Web:
 
 def _worth_it(error: BaseException) -> bool:
     return isinstance(error, AwayError) and (error.retry_after or 0.0) <= LONGEST_WAIT_S
-
-
-def _pause(state: tenacity.RetryCallState) -> float:
-    """As long as the provider asks for, else longer each time, with chance in it."""
-    error = state.outcome.exception() if state.outcome else None
-    asked = error.retry_after if isinstance(error, AwayError) else None
-    return _PAUSE(state) if asked is None else asked
