@@ -1,7 +1,9 @@
 """`burst`: all symbols' one-minute bars at once, all services up: time until every signal is in Postgres.
 
-Beside it, minute by minute in the same run, the bare transport of the same bytes: published in the same way
-and acknowledged by a process that does nothing else.
+Beside it, minute by minute in the same run, the bare transport of the same bytes, twice. One hop: the bars
+published and acknowledged by a process that does nothing else. The chain: the hops that the services take,
+bars to three readers, the same signals from one of them into a stream and from there into Postgres, by
+processes that do nothing else (see `bare_chain`).
 """
 
 import argparse
@@ -9,9 +11,9 @@ import asyncio
 import contextlib
 import sys
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
-from benchmarks import bare
+from benchmarks import bare, bare_chain
 from benchmarks.figures import Figure, quantile, show
 from benchmarks.live import Acks, Feed, stack
 from benchmarks.market import Market
@@ -21,28 +23,29 @@ from nats.js import api
 from heliograph.common.bus import Bus, Message
 from heliograph.common.permissions import OPERATOR
 from heliograph.common.shards import DEFAULT_SHARDS
+from heliograph.stack.engines.postgres import PostgresEngine
 from heliograph.stack.stack import Stack
 
 WARM_MINUTES = 230
 QUIET_LOOKS = 3
 
+Batches = Mapping[int, list[Message]]
+"""The messages of each shard."""
+
 
 @contextlib.asynccontextmanager
-async def bare_consumer(running: Stack, bus: Bus) -> AsyncIterator[None]:
-    """The bare transport's stream and its one process."""
-    config = api.StreamConfig(name=bare.STREAM, subjects=["bare.*"], allow_atomic=True, allow_direct=True)
+async def bare_transports(running: Stack, bus: Bus) -> AsyncIterator[None]:
+    """The streams and processes of both bare transports."""
+    config = api.StreamConfig(name=bare.STREAM, subjects=["bare.hop.*"], allow_direct=True)
     await bus.js.add_stream(config)
     operator = running.state.nats_user(OPERATOR)
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "benchmarks.bare",
-        running.urls["nats"],
-        operator.user,
-        operator.password,
-    )
+    login = [running.urls["nats"], operator.user, operator.password]
+    port = running.state.kept().ports["postgres"]
+    record = PostgresEngine(running.state, running.state.credentials(), port).owner_url
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "benchmarks.bare", *login)
     try:
-        yield
+        async with bare_chain.chain(bus.js, login, record):
+            yield
     finally:
         process.terminate()
         await process.wait()
@@ -61,52 +64,88 @@ async def warm(feed: Feed, market: Market, acks: Acks) -> None:
 
 async def measure(symbols: int, minutes: int) -> list[Figure]:
     """Run the benchmark."""
-    async with stack() as (running, bus), bare_consumer(running, bus):
+    decided, durable, hop, chain, signals = [], [], [], [], 0
+    async with stack() as (running, bus), bare_transports(running, bus):
         market, feed, acks = Market(symbols, DEFAULT_SHARDS), Feed(bus), Acks(bus)
         await feed.start()
         await acks.start()
-        spoken = await speakers(bus)
+        heard = await listen(bus)
         await warm(feed, market, acks)
         await at_rest(bus)
-        before = await bus.last_seq("SIGNAL")
-        durable, decided, transport, bare_seq = [], [], [], 0
         for minute in range(WARM_MINUTES, WARM_MINUTES + minutes):
             batches = {shard: [message] for shard, message in market.minute(minute)}
-            spoken.clear()
+            heard.clear()
             started = time.perf_counter()
             await feed.send(batches)
             decided.append(await acks.reached(feed.goals("consensus")) - started)
-            durable.append(max(decided[-1], await settled(bus, spoken, acks) - started))
+            shards = {message.subject.split(".")[1] for message in heard}
+            durable.append(max(decided[-1], await settled(bus, shards, acks) - started))
             await at_rest(bus)
-            bare_batch = [
-                Message(subject=f"bare.{shard}", data=batch[0].data, msg_id="")
-                for shard, batch in batches.items()
-            ]
-            started = time.perf_counter()
-            seqs = await asyncio.gather(*(publish_bare(bus, message) for message in bare_batch))
-            bare_seq = max(seqs)
-            transport.append(await acks.reached({(bare.STREAM, bare.CONSUMER): bare_seq}) - started)
-        signals = await bus.last_seq("SIGNAL") - before
-    ratio = quantile(durable, 0.5) / quantile(transport, 0.5)
+            signals += len(heard)
+            hop.append(await one_hop(bus, acks, batches))
+            await at_rest(bus)
+            chain.append(await chained(bus, acks, batches, heard))
+            await at_rest(bus)
     return [
         Figure(name="bars a minute, minutes, signals", value=f"{symbols:,} × {minutes}, {signals:,} signals"),
+        Figure(name="every signal durable, p50 / p99", value=spread(durable), goal="p99 ≤ 100 ms"),
+        Figure(name="of which decided and published, p50 / p99", value=spread(decided)),
         Figure(
-            name="every signal durable, p50 / p99",
-            value=f"{1e3 * quantile(durable, 0.5):.1f} / {1e3 * quantile(durable, 0.99):.1f} ms",
-            beside=f"bare {1e3 * quantile(transport, 0.5):.1f} / {1e3 * quantile(transport, 0.99):.1f} ms",
-            goal="p99 ≤ 100 ms",
+            name="to the bare transport over one hop, p50",
+            value=ratio(durable, hop),
+            beside=f"bare {spread(hop)}",
+            goal="≤ 2 ×",
         ),
-        Figure(name="ratio to the bare transport, p50", value=f"{ratio:.2f} ×", goal="≤ 2 ×"),
         Figure(
-            name="of which decided and published, p50 / p99",
-            value=f"{1e3 * quantile(decided, 0.5):.1f} / {1e3 * quantile(decided, 0.99):.1f} ms",
+            name="to the bare transport over the same hops, p50",
+            value=ratio(durable, chain),
+            beside=f"bare {spread(chain)}",
+            goal="≤ 2 ×",
         ),
+        Figure(name="the bare hops to the one hop, p50", value=ratio(chain, hop)),
     ]
 
 
-async def publish_bare(bus: Bus, message: Message) -> int:
-    """Store one message of the bare transport."""
-    return (await bus.js.publish(message.subject, message.data)).seq
+def spread(seconds: list[float]) -> str:
+    """Median and 99th percentile in milliseconds."""
+    return f"{1e3 * quantile(seconds, 0.5):.1f} / {1e3 * quantile(seconds, 0.99):.1f} ms"
+
+
+def ratio(seconds: list[float], beside: list[float]) -> str:
+    """How many times the median of others."""
+    return f"{quantile(seconds, 0.5) / quantile(beside, 0.5):.2f} ×"
+
+
+async def one_hop(bus: Bus, acks: Acks, batches: Batches) -> float:
+    """Seconds until the bare transport's one process has acknowledged the bars."""
+    started = time.perf_counter()
+    seq = await publish_bare(bus, "bare.hop", batches)
+    return await acks.reached({(bare.STREAM, bare.CONSUMER): seq}) - started
+
+
+async def chained(bus: Bus, acks: Acks, batches: Batches, heard: Sequence[Msg]) -> float:
+    """Seconds until the bare chain has stored the signals that were heard, and copied them into Postgres."""
+    signals = bare_chain.by_shard(heard)
+    before = (await bus.js.stream_info(bare_chain.SIGNALS)).state.last_seq
+    await bare_chain.load(bus.client, signals)
+    started = time.perf_counter()
+    seq = await publish_bare(bus, "bare.bars", batches)
+    goals = {bare_chain.acks_of(bare_chain.BARS, bare_chain.DECIDER): seq}
+    if heard:
+        goals[bare_chain.acks_of(bare_chain.SIGNALS, bare_chain.RECORD)] = before + len(heard)
+    return await acks.reached(goals) - started
+
+
+async def publish_bare(bus: Bus, root: str, batches: Batches) -> int:
+    """Store the same bytes under `<root>.<shard>`; the last sequence."""
+    stored = await asyncio.gather(
+        *(
+            bus.js.publish(f"{root}.{shard}", message.data)
+            for shard, batch in batches.items()
+            for message in batch
+        )
+    )
+    return max(answer.seq for answer in stored)
 
 
 async def at_rest(bus: Bus) -> None:
@@ -118,15 +157,15 @@ async def at_rest(bus: Bus) -> None:
         quiet = 0 if any(any(lag.values()) for lag in lags) else quiet + 1
 
 
-async def speakers(bus: Bus) -> set[str]:
-    """The shards whose signals have been heard, until it is cleared.
+async def listen(bus: Bus) -> list[Msg]:
+    """The signals that have been heard, until it is cleared.
 
     A signal reaches its subscribers before the acknowledgement of its bars does.
     """
-    heard: set[str] = set()
+    heard: list[Msg] = []
 
     async def hear(message: Msg) -> None:
-        heard.add(message.subject.split(".")[1])
+        heard.append(message)
 
     await bus.client.subscribe("signal.>", cb=hear)
     return heard

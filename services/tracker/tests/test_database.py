@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 from psycopg import sql
+from psycopg_pool import AsyncConnectionPool
 from structlog.testing import capture_logs
 
 from heliograph.common.errors import UnavailableError
 from heliograph.tracker import database as tracked
-from heliograph.tracker.database import Database
+from heliograph.tracker.database import Connection, Database
 from heliograph.tracker.settings import TrackerSettings
 
 Eventually = Callable[..., Awaitable[Any]]
@@ -56,6 +57,27 @@ async def test_a_connection_is_replaced_when_its_time_is_over(
         return await pool.fetch("SELECT pg_backend_pid()") != [(first,)]
 
     await eventually(another)
+    await pool.close()
+
+
+async def test_a_connection_that_is_silent_is_tested_only_after_a_time(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = Database(postgres_url, size=1, overflow=0)
+    await pool.open()
+    tested: list[object] = []
+    whole = AsyncConnectionPool.check_connection
+
+    async def check(connection: Connection) -> None:
+        tested.append(connection)
+        await whole(connection)
+
+    monkeypatch.setattr(AsyncConnectionPool, "check_connection", check)
+    await pool.fetch("SELECT 1")
+    assert tested == []
+    monkeypatch.setattr(tracked, "TEST_EVERY_S", 0.0)
+    await pool.fetch("SELECT 1")
+    assert len(tested) == 1
     await pool.close()
 
 

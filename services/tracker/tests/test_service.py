@@ -241,13 +241,12 @@ async def test_a_start_waits_for_postgres(postgres: Any, empty_database: str, ev
 
 
 async def test_an_idle_connection_that_the_server_dropped_is_replaced(
-    database: Database, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    database: Database, postgres_url: str
 ) -> None:
-    monkeypatch.setattr("heliograph.tracker.database.FRESH_S", 0.0)
     await database.fetch("SELECT 1")
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
             " WHERE application_name = 'heliograph-tracker' AND datname = current_database()"
         )
     assert await database.fetch("SELECT 1") == [(1,)]

@@ -1,6 +1,7 @@
 """The tracker's way to Postgres: a pool that survives the server's restart."""
 
 import asyncio
+import select
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -21,8 +22,8 @@ RECONNECT_S = 5.0
 """How long one attempt to reconnect may go on with growing pauses; the next request begins a new one. Much
 longer, and the pool would stay asleep for minutes after the server is back."""
 PING_TIMEOUT_S = 2.0
-FRESH_S = 1.0
-"""A connection used so short a time ago is not tested again: the test costs as much as a small query."""
+TEST_EVERY_S = 300.0
+"""How long a connection is taken for whole while its socket is silent: what lies between may forget it."""
 SESSION = "-c statement_timeout=30000 -c idle_in_transaction_session_timeout=60000 -c timezone=UTC"
 CONNECT_TIMEOUT_S = 5
 SLOW_S = 1.0
@@ -45,6 +46,13 @@ def available() -> Iterator[None]:
         yield
     except AWAY as error:
         raise UnavailableError(f"postgres: {type(error).__name__}: {error}") from error
+
+
+def _spoken(connection: Connection) -> bool:
+    """Whether the server has sent something unasked, as it does when it goes."""
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 class Database:
@@ -108,9 +116,13 @@ class Database:
         await self._pool.close()
 
     async def _check(self, connection: Connection) -> None:
-        """Whether a connection still works; the pool replaces it if this raises."""
+        """Whether a connection still works; the pool replaces it if this raises.
+
+        A server that goes away closes it, which the socket shows: asking each time would cost as much as a
+        small query does, just when rows wait.
+        """
         now = time.monotonic()
-        if now - self._checked.get(connection, 0.0) > FRESH_S:
+        if _spoken(connection) or now - self._checked.get(connection, float("-inf")) > TEST_EVERY_S:
             await AsyncConnectionPool.check_connection(connection)
             self._checked[connection] = now
 

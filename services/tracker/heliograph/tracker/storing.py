@@ -2,15 +2,18 @@
 
 Many rows go by COPY straight into the record, since nearly always none of them is there yet. Where one is,
 COPY is refused as a whole: then, and for as long as rows come a second time, they go into a staging table of
-the session and from there into the record. Few rows go as VALUES in a single round trip to the server, since
-on a busy machine each round trip waits for its turn on the processor.
+the session and from there into the record. Few rows go as one JSON document to a function of the session, in
+a single statement: on a busy machine each round trip waits for its turn on the processor, and putting sixty
+parameters together takes the library longer than the server needs for the rows.
 
 The transaction that inserts rows also seals them: one block of the ledger a table and shard (see `ledger`).
 """
 
 import itertools
 from collections.abc import Iterator, Sequence
+from weakref import WeakSet
 
+import msgspec
 import psycopg
 from psycopg import sql
 
@@ -18,10 +21,10 @@ from heliograph.tracker import copying, leases
 from heliograph.tracker.database import Connection
 from heliograph.tracker.leases import Lease
 from heliograph.tracker.ledger import row_digest
-from heliograph.tracker.rows import TABLES, Row, Table
+from heliograph.tracker.rows import TABLES, VOTES, Row, Table
 
-FEW = 2
-"""Up to so many rows VALUES are quicker than COPY; with more parameters the library parses anew each time."""
+FEW = 32
+"""Up to so many rows a document is quicker than COPY."""
 AFTER_SIGNALS = sql.SQL(
     """, followed AS (INSERT INTO unfinished (signal, ts, shards, shard, symbol, action)
     SELECT key, ts, shards, shard, symbol, action FROM stored)"""
@@ -87,7 +90,7 @@ def _insert(table: Table, source: sql.Composed) -> sql.Composed:
         RETURNING {key} AS key, {returned} shards, shard, {place} AS place,
             row_digest(traceparent, payload) AS digest)
         {followed}{sealed}
-        SELECT key FROM stored"""
+        SELECT {table}, key FROM stored"""
     ).format(
         name=sql.Identifier(table.name),
         columns=_identifiers(table.columns),
@@ -98,6 +101,7 @@ def _insert(table: Table, source: sql.Composed) -> sql.Composed:
         returned=sql.SQL("ts, symbol, action," if table.name == "signals" else ""),
         followed=AFTER_SIGNALS if table.name == "signals" else sql.SQL(""),
         sealed=sql.SQL(SEALED).format(record=sql.Literal(table.name)),
+        table=sql.Literal(table.name),
     )
 
 
@@ -117,9 +121,36 @@ def _from_stage(table: Table) -> sql.Composed:
     return sql.SQL("SELECT {} FROM {}").format(_identifiers(table.columns), _stage(table))
 
 
-def _values(table: Table, rows: int) -> sql.Composed:
-    row = sql.SQL("({})").format(sql.SQL(", ").join([sql.Placeholder()] * len(table.columns)))
-    return sql.SQL("VALUES {}").format(sql.SQL(", ").join([row] * rows))
+def _from_document(table: Table) -> sql.Composed:
+    return sql.SQL("SELECT {} FROM jsonb_populate_recordset(NULL::{}, document->{})").format(
+        _identifiers(table.columns), sql.Identifier(table.name), sql.Literal(table.name)
+    )
+
+
+def _few() -> sql.Composed:
+    """The function of the session that writes the rows of a document: table → rows, and `held` → leases.
+
+    It is made from the same text as the other ways in, and the leases are held before its first insertion
+    looks at the ledger, each statement inside with a view of its own.
+    """
+    writes = [
+        sql.SQL(
+            """IF document ? {name} THEN
+            RETURN QUERY {insertion};
+        END IF;"""
+        ).format(name=sql.Literal(table.name), insertion=_insert(table, _from_document(table)))
+        for table in TABLES.values()
+    ]
+    return sql.SQL(
+        """CREATE OR REPLACE FUNCTION pg_temp.store_few(document jsonb)
+    RETURNS TABLE (stored_table text, stored_key text) LANGUAGE plpgsql AS $$
+    #variable_conflict use_column
+    BEGIN
+        PERFORM hold_leases(array_agg(shards), array_agg(shard), array_agg(epoch))
+        FROM jsonb_to_recordset(document->'held') AS held (shards integer, shard integer, epoch bigint);
+        {}
+    END $$"""
+    ).format(sql.SQL("\n        ").join(writes))
 
 
 CREATE = {name: _text(_create(table)) for name, table in TABLES.items()}
@@ -127,11 +158,8 @@ COPY = {name: _text(_copy(table, sql.Identifier(name))) for name, table in TABLE
 COPY_STAGED = {name: _text(_copy(table, _stage(table))) for name, table in TABLES.items()}
 SEAL = {name: _text(_seal(table)) for name, table in TABLES.items()}
 INSERT_MANY = {name: _text(_insert(table, _from_stage(table))) for name, table in TABLES.items()}
-INSERT_FEW = {
-    (name, rows): _text(_insert(table, _values(table, rows)))
-    for name, table in TABLES.items()
-    for rows in range(1, FEW + 1)
-}
+CREATE_FEW = _text(_few())
+STORE_FEW = b"SELECT * FROM pg_temp.store_few(%s::jsonb)"
 
 
 class Storing:
@@ -139,6 +167,8 @@ class Storing:
 
     def __init__(self) -> None:
         self._repeating = False
+        self._able: WeakSet[Connection] = WeakSet()
+        """The connections whose session has the function for few rows."""
 
     async def store(self, connection: Connection, rows: Sequence[Owned]) -> tuple[set[Lease], set[Key]]:
         """Write rows in one transaction; the leases that hold, and the keys that were not there before.
@@ -161,7 +191,7 @@ class Storing:
         if not rows:
             return set()
         if len(rows) <= FEW:
-            return await _store_few(connection, held, rows)
+            return await self._store_few(connection, held, rows)
         if not self._repeating:
             try:
                 return await _store_new(connection, held, rows)
@@ -171,22 +201,29 @@ class Storing:
         self._repeating = len(new) < len(rows)
         return new
 
+    async def _store_few(self, connection: Connection, held: set[Lease], rows: Sequence[Owned]) -> set[Key]:
+        if connection not in self._able:
+            await connection.execute(CREATE_FEW)
+            self._able.add(connection)
+        cursor = await connection.execute(STORE_FEW, (_document(held, rows),))
+        return {(table, key) for table, key in await cursor.fetchall()}
 
-async def _store_few(connection: Connection, held: set[Lease], rows: Sequence[Owned]) -> set[Key]:
-    async with connection.pipeline():
-        async with connection.transaction():
-            await leases.hold(connection, held)
-            asked = [
-                (
-                    name,
-                    await connection.execute(
-                        INSERT_FEW[name, len(group)],
-                        list(itertools.chain.from_iterable(row.values for _, row in group)),
-                    ),
-                )
-                for name, group in _by_table(rows)
-            ]
-        return {(name, key) for name, cursor in asked for (key,) in await cursor.fetchall()}
+
+def _unquoted(column: str, value: object) -> object:
+    """A value as it stands in a document: what is JSON already is not quoted again."""
+    return msgspec.Raw(value.encode()) if column == VOTES and isinstance(value, str) else value
+
+
+def _document(held: set[Lease], rows: Sequence[Owned]) -> str:
+    """Rows and leases as `_few` takes them."""
+    document: dict[str, Sequence[object]] = {"held": list(held)}
+    for name, group in _by_table(rows):
+        columns = TABLES[name].columns
+        document[name] = [
+            {column: _unquoted(column, value) for column, value in zip(columns, row.values, strict=True)}
+            for _, row in group
+        ]
+    return msgspec.json.encode(document).decode()
 
 
 async def _store_new(connection: Connection, held: set[Lease], rows: Sequence[Owned]) -> set[Key]:
@@ -234,7 +271,7 @@ async def _store_staged(connection: Connection, held: set[Lease], rows: Sequence
             async with cursor.copy(COPY_STAGED[name]) as copy:
                 await copying.write(copy, TABLES[name].types, (row.values for _, row in group))
             await cursor.execute(INSERT_MANY[name])
-            new.update((name, key) for (key,) in await cursor.fetchall())
+            new.update(await cursor.fetchall())
     return new
 
 
