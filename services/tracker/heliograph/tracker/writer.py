@@ -1,10 +1,9 @@
 """Group commit: the rows of all shards of the process share transactions.
 
-A transaction starts as soon as the one before it has ended and takes what waits by then, at most `limit`
-rows. So a lone row is durable after one short transaction, and the batches grow with the load by themselves,
-from one row to `limit`; no row waits for others to come. Where the rows of a whole transaction wait, they do
-not wait for the one under way: two go side by side, each with shards of its own, since a shard is written in
-order.
+A transaction takes what waits when it starts, at most `limit` rows; two go side by side, each with shards of
+its own, since a shard is written in order. So a lone row is durable after one short transaction, rows that
+come just after it do not wait for its flush, and the batches grow with the load by themselves, from one row
+to `limit`; no row waits for others to come.
 """
 
 import asyncio
@@ -122,7 +121,7 @@ class Writer:
     def _launch(self) -> None:
         """Start the transactions that may go now."""
         while self._started and len(self._flying) < LANES:
-            group = self._take(whole=bool(self._flying))
+            group = self._take()
             if not group:
                 return
             task = asyncio.create_task(self._flush(group))
@@ -133,8 +132,8 @@ class Writer:
         del self._flying[task]
         self._launch()
 
-    def _take(self, *, whole: bool) -> list[Request]:
-        """What waits, in order, of shards that are not written; if `whole`, a full transaction or nothing."""
+    def _take(self) -> list[Request]:
+        """What waits, in order, of shards that are not being written; a whole transaction at most."""
         busy = set[Lease]().union(*self._flying.values())
         taken: list[Request] = []
         left: list[Request] = []
@@ -149,8 +148,6 @@ class Writer:
                 taken.append(request)
                 rows += len(request.rows)
                 full = rows >= self._limit
-        if whole and not full:
-            return []
         self._waiting = left
         return taken
 
