@@ -337,7 +337,7 @@ async def test_a_past_that_cannot_be_had_does_not_keep_back_the_present_for_ever
     eventually: Eventually,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("heliograph.fetcher.live.rest._PAUSE", lambda _: 0.0)
+    monkeypatch.setattr("heliograph.common.http_retry.PAUSE", lambda _: 0.0)
     monkeypatch.setattr("heliograph.fetcher.live.running.PATIENCE_S", 0.0)
     server.faults.extend([(500, {}, b"")] * 100)
     fetcher = await start(symbols=("AAPL",))

@@ -4,24 +4,24 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heliograph.common import http_retry
 from heliograph.common.clock import SYSTEM_CLOCK
 from heliograph.common.errors import ConfigError, InputError, UnavailableError
+from heliograph.common.http_retry import RetryBudgetSpentError
+from heliograph.common.retry_budget import CALLS_A_RETRY, FLOOR
 from heliograph.fetcher.live import rest as rest_module
 from heliograph.fetcher.live.massive import MassiveProvider
 from heliograph.fetcher.live.massive_wire import frame, page
 from heliograph.fetcher.live.rate import Rate, window
 from heliograph.fetcher.live.registry import LIVE
-from heliograph.fetcher.live.rest import retry_after
 from heliograph.fetcher.provider import NO_TIME, Rows
 from heliograph.fetcher.settings import FetcherSettings
 
@@ -87,19 +87,6 @@ def test_values_of_wrong_types_never_raise(values: dict[str, Any]) -> None:
     assert rows.ts[1] == NO_TIME
 
 
-def test_a_wait_is_told_as_seconds_or_as_a_date() -> None:
-    now = datetime(2023, 11, 14, 16, tzinfo=UTC)
-    told = {
-        "7": 7.0,
-        "Tue, 14 Nov 2023 16:00:30 GMT": 30.0,
-        "Tue, 14 Nov 2023 15:00:00 GMT": 0.0,
-        "soon": None,
-    }
-    for text, expected in told.items():
-        assert retry_after(httpx.Headers({"retry-after": text}), now) == expected
-    assert retry_after(httpx.Headers(), now) is None
-
-
 @pytest.mark.parametrize(
     ("rate", "burst", "amount", "seconds"),
     [(5, 10, 10, 2), (0.5, 10, 10, 20), (2, 2, 2, 1), (100, 10, 100, 1)],
@@ -133,7 +120,7 @@ async def server() -> AsyncIterator[MassiveServer]:
 @pytest.fixture
 async def make(server: MassiveServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Make]:
     """A provider that asks the server, without pauses between tries."""
-    monkeypatch.setattr(rest_module, "_PAUSE", lambda _: 0.0)
+    monkeypatch.setattr(http_retry, "PAUSE", lambda _: 0.0)
     made: list[MassiveProvider] = []
 
     def provider(**changes: Any) -> MassiveProvider:
@@ -197,6 +184,22 @@ async def test_after_three_tries_it_is_away_and_after_five_failures_left_alone(
     with pytest.raises(UnavailableError, match="left alone"):
         await history(provider)
     assert len(server.asked) == 5
+
+
+async def test_retries_stay_within_their_budget(server: MassiveServer, make: Make) -> None:
+    """Every other request fails, so that each question wants one retry: the breaker lets that pass."""
+    provider = make()
+    failed: dict[int, str] = {}
+    for number in range(30):
+        server.faults.extend([(503, {}, b""), (200, {}, b'{"results": []}')] * (len(server.faults) < 2))
+        try:
+            await history(provider)
+        except RetryBudgetSpentError as error:
+            failed[number] = str(error)
+    assert min(failed) == FLOOR + 2
+    assert "status 503; not asked again" in failed[FLOOR + 2]
+    retries = len(server.asked) - 30
+    assert FLOOR < retries <= FLOOR + 30 // CALLS_A_RETRY
 
 
 async def test_a_provider_that_asks_for_a_long_pause_is_not_asked_again(

@@ -10,13 +10,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
-import tenacity
 from websockets.http11 import Response
 
 from heliograph.common.clock import NANOSECONDS
 from heliograph.common.errors import ConfigError, InputError, UnavailableError
 from heliograph.fetcher.live import polling
-from heliograph.fetcher.live import rest as rest_module
 from heliograph.fetcher.live.closing import Closing
 from heliograph.fetcher.live.polling import PollingProvider, ticker_of
 from heliograph.fetcher.live.registry import LIVE
@@ -168,7 +166,7 @@ async def server(clock: HandClock) -> AsyncIterator[SnapshotServer]:
 async def provider(
     server: SnapshotServer, clock: HandClock, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[PollingProvider]:
-    monkeypatch.setattr(rest_module, "_PAUSE", tenacity.wait_none())
+    monkeypatch.setattr("heliograph.common.http_retry.PAUSE", lambda _: 0.0)
 
     async def pause(seconds: float) -> None:
         while any(task.get_name() == "poll call" for task in asyncio.all_tasks()):

@@ -64,7 +64,7 @@ async def test_a_breaker_does_not_open_for_what_the_process_itself_was_late(
         raise CallFailedError(kind, "no reply in time", timed_out=True)
 
     models = models_with(monkeypatch, starved)
-    monkeypatch.setattr("heliograph.reasoning.models.calls.TRIES", 1)
+    monkeypatch.setattr("heliograph.common.http_retry.TRIES", 1)
     for _ in range(7):
         found = await models.ask(PROMPT)
         assert isinstance(found, Refusal)
@@ -80,7 +80,7 @@ async def test_a_refused_connection_counts_however_late_the_process_was(
         raise CallFailedError("server", "HTTP 500")
 
     models = models_with(monkeypatch, refused)
-    monkeypatch.setattr("heliograph.reasoning.models.calls.TRIES", 1)
+    monkeypatch.setattr("heliograph.common.http_retry.TRIES", 1)
     reasons = [found.reason for _ in range(6) if isinstance(found := await models.ask(PROMPT), Refusal)]
     assert reasons == ["failed"] * 5 + ["breaker"]
     await models.close()

@@ -18,6 +18,8 @@ from heliograph.common.bus import Bus
 from heliograph.common.clock import SYSTEM_CLOCK
 from heliograph.common.config import Settings
 from heliograph.common.errors import InputError, UnavailableError
+from heliograph.common.http_retry import RetryBudgetSpentError
+from heliograph.common.retry_budget import CALLS_A_RETRY, FLOOR
 from heliograph.common.spend.keys import Keys
 from heliograph.common.spend.spend import Spend
 from heliograph.reasoning.panel.records.metered import Metered, PaidData, meter
@@ -190,7 +192,7 @@ def clock() -> Hand:
 
 @pytest.fixture
 async def web(site: Site, keys: Keys, clock: Hand) -> AsyncIterator[Web]:
-    made = Web(site.root + "/fmp", keys=keys, key="FMP_API_KEY", header="apikey", clock=clock)
+    made = Web(site.root + "/fmp", name="fmp", keys=keys, key="FMP_API_KEY", header="apikey", clock=clock)
     yield made
     await made.close()
 
@@ -212,6 +214,24 @@ async def test_a_pause_that_is_asked_for_is_kept(site: Site, web: Web) -> None:
     with pytest.raises(UnavailableError, match="status 429"):
         await web.get(path, **query)
     assert len(site.asked) == asked + 1
+
+
+async def test_retries_stay_within_their_budget(
+    site: Site, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every other request fails, so that each question wants one retry: the breaker lets that pass."""
+    monkeypatch.setattr("heliograph.common.http_retry.PAUSE", lambda _: 0.0)
+    path, query = ASKED
+    failed: dict[int, str] = {}
+    for number in range(30):
+        site.faults += [503, 200] * (len(site.faults) < 2)
+        try:
+            await web.get(path, **query)
+        except RetryBudgetSpentError as error:
+            failed[number] = str(error)
+    assert min(failed) == FLOOR + 2
+    assert "status 503; not asked again" in failed[FLOOR + 2]
+    assert FLOOR < len(site.asked) - 30 <= FLOOR + 30 // CALLS_A_RETRY
 
 
 async def test_a_provider_that_fails_again_and_again_is_left_alone_for_a_minute(

@@ -11,16 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heliograph.common import http_retry
+from heliograph.common.clock import NANOSECONDS
 from heliograph.common.errors import ConfigError
 from heliograph.reasoning.models import calls, wire
 from heliograph.reasoning.models.conform import conforming
-from heliograph.reasoning.models.failure import CallFailedError, http_failure, retry_after
+from heliograph.reasoning.models.failure import CallFailedError, http_failure
 from heliograph.reasoning.models.port import Prompt
 from heliograph.reasoning.models.provider import KNOWN, Provider, providers
 from heliograph.reasoning.settings import ReasoningSettings
 
 FOLDER = Path(__file__).parent / "payloads"
-NOW = datetime(2026, 3, 2, 12, 0, 0, tzinfo=UTC)
+NOW_NS = int(datetime(2026, 3, 2, 12, tzinfo=UTC).timestamp()) * NANOSECONDS
 GLM, CLAUDE = KNOWN["glm"], KNOWN["anthropic"]
 SCHEMA = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
 PROMPT = Prompt(purpose="reason", system="Be brief.", user="Why?", schema=SCHEMA, max_tokens=77)
@@ -83,7 +85,7 @@ def test_every_recorded_reply_is_expected() -> None:
 
 
 def failure(status: int, body: Any, **headers: str) -> CallFailedError:
-    return http_failure(status, headers, json.dumps(body).encode(), NOW)
+    return http_failure(status, headers, json.dumps(body).encode(), NOW_NS)
 
 
 @pytest.mark.parametrize("name", ERRORS)
@@ -133,22 +135,11 @@ def test_documented_errors(status: int, body: Any, kind: str, wait: float | None
     assert found.retryable is (kind in {"rate", "server"})
 
 
-@pytest.mark.parametrize(
-    ("headers", "wait"),
-    [
-        ({"retry-after": "7"}, 7.0),
-        ({"retry-after": "1.5"}, 1.5),
-        ({"retry-after-ms": "1500", "retry-after": "2"}, 1.5),
-        ({"retry-after": "Mon, 02 Mar 2026 12:00:30 GMT"}, 30.0),
-        ({"retry-after": "Mon, 02 Mar 2026 11:00:30 GMT"}, 0.0),
-        ({"retry-after": "soon"}, None),
-        ({"retry-after": "nan"}, None),
-        ({"retry-after": "-3"}, None),
-        ({}, None),
-    ],
-)
-def test_how_long_to_wait(headers: dict[str, str], wait: float | None) -> None:
-    assert retry_after(headers, "", NOW) == wait
+def test_what_the_header_asks_for_goes_before_the_message() -> None:
+    body = {"error": {"message": "Please try again in 20s."}}
+    assert failure(429, body, **{"retry-after": "Mon, 02 Mar 2026 12:00:30 GMT"}).retry_after == 30.0
+    assert failure(429, body, **{"retry-after": "soon"}).retry_after == 20.0
+    assert failure(429, {"error": {"message": "try again in 9999999s"}}).retry_after == 86_400.0
 
 
 def test_an_error_about_a_key_repeats_nothing_of_it() -> None:
@@ -173,7 +164,7 @@ def outcome(provider: Provider, body: bytes) -> str:
 def test_any_body_is_a_reply_or_a_failure(body: bytes) -> None:
     for provider in (GLM, CLAUDE):
         assert outcome(provider, body) in {"reply", "invalid", "server"}
-    http_failure(500, {}, body, NOW)
+    http_failure(500, {}, body, NOW_NS)
 
 
 @pytest.mark.parametrize("provider", KNOWN.values(), ids=lambda p: p.name)
@@ -277,7 +268,7 @@ def test_the_limits_are_those_of_the_design() -> None:
     assert settings.models == list(told)
     assert (settings.model_deadline_s, settings.explanation_ttl_s, settings.reason_strong) == (10, 3600, 80)
     assert (settings.models_at_once, settings.reason_models) == (False, "between")
-    assert (calls.TRIES - 1, calls.RATE_WAIT_S) == (2, 2.0)
+    assert (http_retry.TRIES - 1, calls.RATE_WAIT_S) == (2, 2.0)
 
 
 def test_the_page_tells_the_limits_of_every_provider() -> None:

@@ -44,6 +44,12 @@ PROVIDER_REQUESTS = Counter(
     "Requests to a provider of bars by result (ok, rate, server, connection, refused). Failures: its state.",
     ["provider", "result"],
 )
+PROVIDER_RETRIES = Counter(
+    "heliograph_provider_retries_total",
+    "Retries that questions to a provider of bars, records or models wanted, by whether its retry budget "
+    "allowed them (yes, no). Any no: over a fifth of the requests fail, look at the provider.",
+    ["provider", "allowed"],
+)
 PROVIDER_SECONDS = Histogram(
     "heliograph_provider_seconds",
     "Time of a request to a provider of bars. p95 over 0.3 s: fewer at once, or a provider that is nearer.",

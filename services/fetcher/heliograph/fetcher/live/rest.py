@@ -1,39 +1,28 @@
 """GET requests to a provider of bars: at a rate, with a limit of time, tried again where that can help."""
 
 import asyncio
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 import httpx
 import structlog
-import tenacity
 
 from heliograph.common import metrics
-from heliograph.common.clock import NANOSECONDS, Clock
+from heliograph.common.clock import Clock
 from heliograph.common.errors import ConfigError, UnavailableError
+from heliograph.common.http_retry import AwayError, HttpRetry, Sent, away_at_most, passing
+from heliograph.common.retry_after import retry_after
 from heliograph.common.spend.breaker import Breaker
 from heliograph.fetcher.live.rate import Rate
 
 TIMEOUT_S = 8.0
 BUDGET_S = 0.3
 """A request that takes longer is counted."""
-TRIES = 3
 LONGEST_WAIT_S = 60.0
 """A provider that asks for a longer pause is left alone by the caller's own."""
 MOST_BYTES = 64 << 20
-_PAUSE = tenacity.wait_random_exponential(multiplier=0.25, max=4.0)
+_WORTH_IT = away_at_most(LONGEST_WAIT_S)
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
-
-
-class AwayError(UnavailableError):
-    """No answer, or one that says to come again; `retry_after` in seconds where it says when."""
-
-    def __init__(self, text: str, result: str, retry_after: float | None = None) -> None:
-        super().__init__(text)
-        self.result = result
-        self.retry_after = retry_after
 
 
 class Rest:
@@ -53,6 +42,7 @@ class Rest:
         self._rate = rate
         self._clock = clock
         self._breaker = Breaker()
+        self._retry = HttpRetry(name)
         self._client = httpx.AsyncClient(
             headers={"Authorization": f"Bearer {key}", "Accept": "application/json"},
             timeout=TIMEOUT_S,
@@ -68,20 +58,16 @@ class Rest:
 
         Raises:
             ConfigError: the key is refused, or does not cover what is asked for.
-            UnavailableError: no answer after three tries, or the provider is left alone after its failures.
+            UnavailableError: no answer after three tries or as many as the budget of retries allows, or the
+                provider is left alone after its failures.
         """
-        retrying = tenacity.AsyncRetrying(
-            stop=tenacity.stop_after_attempt(TRIES),
-            wait=_pause,
-            retry=tenacity.retry_if_exception(_worth_it),
-            reraise=True,
-        )
-        return await retrying(self._once, path, query)
+        return await self._retry(lambda sent: self._once(path, query, sent), _WORTH_IT)
 
-    async def _once(self, path: str, query: str) -> bytes | None:
+    async def _once(self, path: str, query: str, sent: Sent) -> bytes | None:
         await self._rate.turn()
         if not self._breaker.enter(self._clock.monotonic()):
             raise UnavailableError(f"{self._name}: left alone for a minute after its failures")
+        sent()
         began = self._clock.monotonic()
         try:
             async with asyncio.timeout(TIMEOUT_S):
@@ -118,34 +104,11 @@ class Rest:
             raise ConfigError(
                 f"{self._setting}: {where}: status {status}: the key is refused, or its plan lacks this"
             )
-        if status == HTTPStatus.TOO_MANY_REQUESTS or answer.is_server_error:
-            now = datetime.fromtimestamp(self._clock.now_ns() / NANOSECONDS, UTC)
-            result = "rate" if status == HTTPStatus.TOO_MANY_REQUESTS else "server"
-            raise AwayError(f"{where}: status {status}", result, retry_after(answer.headers, now))
+        if (result := passing(status)) is not None:
+            wait = retry_after(answer.headers, self._clock.now_ns())
+            raise AwayError(f"{where}: status {status}", result, wait)
         if not answer.is_success:
             return None
         if len(answer.content) > MOST_BYTES:
             raise AwayError(f"{where}: {len(answer.content)} bytes, expected at most {MOST_BYTES}", "server")
         return answer.content
-
-
-def retry_after(headers: httpx.Headers, now: datetime) -> float | None:
-    """Seconds that the provider asks to wait, told as seconds or as a date; None where it does not say."""
-    given = headers.get("retry-after", "")
-    if given.isascii() and given.isdigit():
-        return float(given)
-    try:
-        return max(0.0, (parsedate_to_datetime(given).astimezone(UTC) - now).total_seconds())
-    except ValueError:
-        return None
-
-
-def _worth_it(error: BaseException) -> bool:
-    return isinstance(error, AwayError) and (error.retry_after or 0.0) <= LONGEST_WAIT_S
-
-
-def _pause(state: tenacity.RetryCallState) -> float:
-    """As long as the provider asks for, else longer each time, with chance in it."""
-    error = state.outcome.exception() if state.outcome else None
-    asked = error.retry_after if isinstance(error, AwayError) else None
-    return _PAUSE(state) if asked is None else asked

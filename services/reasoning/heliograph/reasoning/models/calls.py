@@ -3,10 +3,10 @@
 import asyncio
 
 import structlog
-import tenacity
 
 from heliograph.common import metrics
 from heliograph.common.clock import NANOSECONDS, Clock
+from heliograph.common.http_retry import HttpRetry, RetryBudgetSpentError, Sent
 from heliograph.common.spend.breaker import Breaker
 from heliograph.common.spend.keys import Keys
 from heliograph.common.spend.meter import Denied, Grant, Meter
@@ -19,9 +19,7 @@ from heliograph.reasoning.models.latency import Latency
 from heliograph.reasoning.models.loop_lag import LoopLag
 from heliograph.reasoning.models.port import Answer, Prompt, Refusal
 from heliograph.reasoning.models.provider import Provider
-from heliograph.reasoning.pauses import as_asked
 
-TRIES = 3
 RATE_WAIT_S = 2.0
 MARGIN_S = 0.1
 """A call ends so long before the deadline, so that it fails rather than being cancelled."""
@@ -32,7 +30,6 @@ LARGEST_REPLY = 4_096
 """Bytes of a request and tokens of a reply at most: they bound what one call can cost."""
 STARVED = 0.5
 """Share of a call in which this process itself did not run: what it missed is no fault of the provider."""
-_PAUSE = as_asked(tenacity.wait_random_exponential(multiplier=0.25, max=2.0))
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -61,6 +58,7 @@ class ProviderCalls:
         self.provider = provider
         self.latency = Latency()
         self.breaker = Breaker()
+        self._retry = HttpRetry(provider.name)
         self.meter = Meter(
             name=provider.name,
             daily_budget=round(provider.daily_budget * NANOSECONDS),
@@ -76,19 +74,17 @@ class ProviderCalls:
 
     async def ask(self, prompt: Prompt, deadline: float) -> Answer | Refusal:
         """An answer by the deadline (monotonic seconds), or why there is none."""
-        retrying = tenacity.AsyncRetrying(
-            stop=tenacity.stop_after_attempt(TRIES),
-            wait=_PAUSE,
-            retry=tenacity.retry_if_exception(lambda error: self._worth_it(error, deadline)),
-            reraise=True,
-        )
         try:
-            return await retrying(self._try, prompt, deadline)
+            return await self._retry(
+                lambda sent: self._try(prompt, deadline, sent), lambda error: self._worth_it(error, deadline)
+            )
         except RefusedError as refused:
             return refused.refusal
         except CallFailedError as error:
             reason = error.kind if error.kind in {"timeout", "invalid"} else "failed"
             return self._refusal(reason, str(error))
+        except RetryBudgetSpentError as error:
+            return self._refusal("failed", str(error))
 
     def _refusal(self, reason: str, detail: str) -> Refusal:
         text = self._keys.hide(f"{self.provider.name}: {detail}")
@@ -99,7 +95,7 @@ class ProviderCalls:
             return False
         return self._clock.monotonic() + (error.retry_after or 0.0) < deadline
 
-    async def _try(self, prompt: Prompt, deadline: float) -> Answer:
+    async def _try(self, prompt: Prompt, deadline: float, sent: Sent) -> Answer:
         """One call, and another one for each key that is refused."""
         while True:
             key = await self._key()
@@ -110,6 +106,7 @@ class ProviderCalls:
             if not self.breaker.enter(self._clock.monotonic()):
                 raise RefusedError(self._refusal("breaker", "left alone after its failures"))
             grant = await self._leave(self.provider.most(size, prompt.max_tokens), deadline)
+            sent()
             began = self._clock.monotonic()
             with self._lag.watch() as late:
                 try:

@@ -1,12 +1,11 @@
 """One HTTP call to a provider: a prompt out, a reply or the reason of its failure back."""
 
 import itertools
-from datetime import UTC, datetime
 from typing import Protocol
 
 import httpx
 
-from heliograph.common.clock import NANOSECONDS, Clock
+from heliograph.common.clock import Clock
 from heliograph.reasoning.models import wire
 from heliograph.reasoning.models.conform import conforming
 from heliograph.reasoning.models.failure import CallFailedError, http_failure
@@ -79,8 +78,7 @@ class HttpClient:
             raise CallFailedError("connection", f"cut: {type(error).__name__}") from None
         if response.status_code != _OK:
             headers = {name.lower(): value for name, value in response.headers.items()}
-            now = datetime.fromtimestamp(self._clock.now_ns() / NANOSECONDS, UTC)
-            raise http_failure(response.status_code, headers, body, now)
+            raise http_failure(response.status_code, headers, body, self._clock.now_ns())
         return satisfying(provider, prompt, wire.reply(provider, body))
 
 

@@ -1,11 +1,12 @@
 """Why a call to a provider has failed, by what can be done about it."""
 
 import re
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Literal
 
 import msgspec
+
+from heliograph.common.http_retry import passing
+from heliograph.common.retry_after import capped, decimal, retry_after
 
 Kind = Literal["key", "balance", "rate", "server", "refused", "connection", "timeout", "invalid"]
 """`key`: try another one. `balance`: the provider's account is empty. `rate`: too many calls. `server`: its
@@ -66,7 +67,7 @@ _EMPTY_ACCOUNT = frozenset(
     {"insufficient_quota", "1113", "Arrearage", "insufficient_balance", "billing_not_active", "billing_error"}
 )
 _BAD_KEY = frozenset({"invalid_api_key", "authentication_error", "InvalidApiKey"})
-_PAYMENT_REQUIRED, _TOO_MANY, _REQUEST_TIMEOUT, _SERVER = 402, 429, 408, 500
+_PAYMENT_REQUIRED = 402
 
 
 def told(body: bytes) -> tuple[set[str], str]:
@@ -82,12 +83,12 @@ def told(body: bytes) -> tuple[set[str], str]:
     return {str(c) for c in (read.error.code, read.error.type) if c is not None}, read.error.message
 
 
-def http_failure(status: int, headers: dict[str, str], body: bytes, now: datetime) -> CallFailedError:
+def http_failure(status: int, headers: dict[str, str], body: bytes, now_ns: int) -> CallFailedError:
     """What a reply with an error's status means.
 
     Args:
         headers: names in lower case.
-        now: to read a Retry-After that is a date.
+        now_ns: to read a Retry-After that is a date.
     """
     codes, message = told(body)
     shown = f"HTTP {status}{' ' + ', '.join(sorted(codes)) if codes else ''}"
@@ -97,35 +98,15 @@ def http_failure(status: int, headers: dict[str, str], body: bytes, now: datetim
     if status == _PAYMENT_REQUIRED or codes & _EMPTY_ACCOUNT:
         return CallFailedError("balance", shown)
     detail = f"{shown}: {' '.join(message.split())[:DETAIL]}" if message else shown
-    wait = retry_after(headers, message, now)
-    if status == _TOO_MANY:
-        return CallFailedError("rate", detail, retry_after=wait)
-    if status >= _SERVER or status == _REQUEST_TIMEOUT:
-        return CallFailedError("server", detail, retry_after=wait)
-    return CallFailedError("refused", detail)
+    if (kind := passing(status)) is None:
+        return CallFailedError("refused", detail)
+    wait = retry_after(headers, now_ns)
+    return CallFailedError(kind, detail, retry_after=_told_wait(message) if wait is None else wait)
 
 
-def retry_after(headers: dict[str, str], message: str, now: datetime) -> float | None:
-    """Seconds to wait: from the headers (milliseconds, seconds or a date), else from the message."""
-    if (exact := headers.get("retry-after-ms", "")) and (ms := _number(exact)) is not None:
-        return ms / 1000
-    given = headers.get("retry-after", "")
-    if (seconds := _number(given)) is not None:
-        return seconds
-    if given:
-        try:
-            return max(0.0, (parsedate_to_datetime(given).astimezone(UTC) - now).total_seconds())
-        except ValueError:
-            return None
+def _told_wait(message: str) -> float | None:
+    """Seconds to wait that only the message of an error asks for."""
     found = _WAIT_TEXT.search(message)
-    if not found or (amount := _number(found[1])) is None:
+    if not found or (amount := decimal(found[1])) is None:
         return None
-    return amount / (1000 if found[2].lower() == "ms" else 1)
-
-
-def _number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if 0 <= value < float("inf") else None
+    return capped(amount / (1000 if found[2].lower() == "ms" else 1))

@@ -46,7 +46,7 @@ class Edgar:
             raise ConfigError(
                 f"sec_user_agent: {user_agent!r}, expected a name and an e-mail address, as the SEC asks for"
             )
-        self._web = Web("", {"User-Agent": user_agent, "Accept-Encoding": "gzip"})
+        self._web = Web("", {"User-Agent": user_agent, "Accept-Encoding": "gzip"}, name="edgar")
         self._tickers = tickers
         self._company_facts = company_facts
         self._clock = clock

@@ -6,19 +6,8 @@ from contextlib import asynccontextmanager
 
 from heliograph.common.clock import Clock
 from heliograph.common.errors import InputError, UnavailableError
+from heliograph.common.http_retry import AwayError
 from heliograph.common.spend.breaker import Breaker
-
-
-class AwayError(UnavailableError):
-    """A provider cannot answer now.
-
-    Attributes:
-        retry_after: seconds that it asks to wait, where it says so.
-    """
-
-    def __init__(self, text: str, retry_after: float | None = None) -> None:
-        super().__init__(text)
-        self.retry_after = retry_after
 
 
 class LeftAloneError(UnavailableError):
