@@ -34,7 +34,7 @@ PAUSE_S = 0.1
 PAUSE_MAX_S = 5.0
 POLL_S = 1.0
 SLOW_S = 1.0
-"""The budget of a batch; those over it are counted."""
+"""The budget of a batch; those over it are counted and logged."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -259,6 +259,14 @@ class ShardWorker:
         metrics.HANDLE_SECONDS.labels(self._service.name, source.name).observe(seconds)
         if seconds > SLOW_S:
             metrics.SLOW_OPERATIONS.labels(self._service.name, source.name).inc()
+            await log.awarning(
+                "slow batch",
+                service=self._service.name,
+                shard=self.shard,
+                source=source.name,
+                seconds=round(seconds, 3),
+                messages=len(messages),
+            )
         metrics.MESSAGES_HANDLED.labels(self._service.name, source.name).inc(len(messages))
 
     async def _decode(self, source: Source, messages: list[Received]) -> list[Delivery]:
