@@ -17,12 +17,12 @@ import psycopg
 from benchmarks.figures import Figure, quantile, show
 from psycopg import sql
 
-from heliograph.common.events import Signal, Vote, encode
+from heliograph.common.events import Signal, Vote, encode, signal_sha256
 from heliograph.common.ids import derive_id
 from heliograph.common.service import Delivery
 from heliograph.tracker import leases
 from heliograph.tracker.database import Database
-from heliograph.tracker.rows import TABLES, Row, signal_row, signal_sha256
+from heliograph.tracker.rows import TABLES, Row, signal_row
 from heliograph.tracker.writer import Writer
 
 SHARDS = 16

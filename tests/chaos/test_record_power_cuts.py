@@ -21,7 +21,7 @@ import pytest
 
 from heliograph.common.bus import Bus, Message
 from heliograph.common.config import Settings
-from heliograph.common.events import BarBatch, Outcome, Reason, Signal, encode
+from heliograph.common.events import BarBatch, Outcome, Reason, Signal, encode, signal_sha256
 from heliograph.common.ids import derive_id
 from heliograph.common.shards import shard_of
 from heliograph.stack import ports
@@ -32,7 +32,6 @@ from heliograph.tracker import refusals
 from heliograph.tracker.closing import Costs
 from heliograph.tracker.database import Database
 from heliograph.tracker.engine import OpenSignals
-from heliograph.tracker.rows import signal_sha256
 from heliograph.tracker.verification import Verification, VerifyQuery
 
 SHARDS = 4

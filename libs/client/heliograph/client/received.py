@@ -7,7 +7,7 @@ import msgspec
 
 from heliograph.common.clock import NANOSECONDS
 from heliograph.common.errors import HeliographError
-from heliograph.common.events import Event, Signal, identity_sha256
+from heliograph.common.events import Event, Signal, signal_sha256
 
 E = TypeVar("E", bound=Event)
 
@@ -58,17 +58,7 @@ class Chains:
         Raises:
             AlteredError: a field was altered, or a signal of the shard is missing or out of its place.
         """
-        found = identity_sha256(
-            id=signal.id,
-            symbol=signal.symbol,
-            action=signal.action,
-            entry=signal.entry,
-            target=signal.target,
-            stop=signal.stop,
-            confidence=signal.confidence,
-            strategy=signal.strategy,
-            ts=signal.ts,
-        )
+        found = signal_sha256(signal)
         if found != signal.sha256:
             raise AlteredError(f"signal {signal.id}: sha256 {signal.sha256}, expected {found}")
         head = self._heads.get(shard, signal.prev_sha256)

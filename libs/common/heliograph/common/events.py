@@ -421,3 +421,18 @@ def identity_sha256(
         "ts": ts,
     }
     return hashlib.sha256(msgspec.json.encode(fields, order="sorted")).hexdigest()
+
+
+def signal_sha256(signal: Signal) -> str:
+    """The hash over a signal's identity fields that it must carry."""
+    return identity_sha256(
+        id=signal.id,
+        symbol=signal.symbol,
+        action=signal.action,
+        entry=signal.entry,
+        target=signal.target,
+        stop=signal.stop,
+        confidence=signal.confidence,
+        strategy=signal.strategy,
+        ts=signal.ts,
+    )

@@ -18,7 +18,7 @@ from heliograph.common.events import (
     Tick,
     VoteBatch,
     encode,
-    identity_sha256,
+    signal_sha256,
 )
 from heliograph.common.service import Delivery
 from heliograph.consensus.calibration import Calibrator
@@ -280,15 +280,4 @@ class ConsensusProcessor:
 
 def chained(signal: Signal, previous: str) -> Signal:
     """A signal with its hash, as the next after the one with the hash `previous`."""
-    sha256 = identity_sha256(
-        id=signal.id,
-        symbol=signal.symbol,
-        action=signal.action,
-        entry=signal.entry,
-        target=signal.target,
-        stop=signal.stop,
-        confidence=signal.confidence,
-        strategy=signal.strategy,
-        ts=signal.ts,
-    )
-    return msgspec.structs.replace(signal, sha256=sha256, prev_sha256=previous)
+    return msgspec.structs.replace(signal, sha256=signal_sha256(signal), prev_sha256=previous)

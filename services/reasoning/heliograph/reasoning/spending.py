@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from heliograph.common.answering import answering
 from heliograph.common.bus import Bus
 from heliograph.common.clock import NANOSECONDS
 from heliograph.common.spend.meter import Meter
 from heliograph.common.spend.spend import Spend
 from heliograph.common.spend.usage import Usage, Use, days_of_month
-from heliograph.reasoning.answering import GROUP, answering
+from heliograph.reasoning.group import GROUP
 
 if TYPE_CHECKING:
     from heliograph.reasoning.models.build import BuiltModels

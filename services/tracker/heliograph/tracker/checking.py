@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from heliograph.common.events import Event, Outcome, Reason, Signal
+from heliograph.common.events import Event, Outcome, Reason, Signal, signal_sha256
 from heliograph.tracker.ledger import Block, Member, block_link, row_digest, whole
-from heliograph.tracker.rows import RESTORED, TABLES, signal_sha256
+from heliograph.tracker.rows import RESTORED, TABLES
 
 Kind = Literal["altered", "deleted", "reordered", "foreign", "unchained"]
 EVENTS: dict[str, type[Event]] = {"signals": Signal, "reasons": Reason, "outcomes": Outcome}

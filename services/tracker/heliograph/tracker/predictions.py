@@ -9,13 +9,14 @@ from nats.js.api import ConsumerConfig
 from nats.js.client import JetStreamContext
 
 from heliograph.common import metrics, telemetry
+from heliograph.common.answering import answering
 from heliograph.common.bus import Bus, Message
 from heliograph.common.errors import InputError, UnavailableError
 from heliograph.common.events import AgentProgress, DeadLetter, Prediction, Verdict, encode
 from heliograph.common.ids import derive_id
 from heliograph.common.subjects import dead
 from heliograph.tracker.database import Database
-from heliograph.tracker.queries import GROUP, answering
+from heliograph.tracker.queries import GROUP
 
 STREAM = "ANALYSIS"
 SUBJECT = "analysis.*.portfolio_manager"

@@ -1,10 +1,10 @@
 """What others may ask the tracker: `query.tracker.*`, JSON in and out; nobody else reads its database."""
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Final, LiteralString, TypeVar
+from typing import Annotated, Any, Final, LiteralString
 
 import msgspec
 
+from heliograph.common.answering import answering
 from heliograph.common.bus import Bus
 from heliograph.common.errors import InputError
 from heliograph.common.events import Signal
@@ -19,7 +19,6 @@ from heliograph.tracker.statistics import Statistics, StatisticsQuery, statistic
 from heliograph.tracker.verification import Verification, VerifyQuery
 
 GROUP = "tracker"
-SHOWN = 200
 JOINED: Final = """s.payload, r.payload, o.payload FROM every_signal s
     LEFT JOIN reasons r ON r.signal = s.id LEFT JOIN outcomes o ON o.signal = s.id"""
 
@@ -205,23 +204,6 @@ class Queries:
             outcomes=outcomes,
             due_without_outcome=due,
         )
-
-
-Q = TypeVar("Q")
-
-
-def answering(kind: type[Q], answer: Callable[[Q], Awaitable[object]]) -> Callable[[bytes], Awaitable[bytes]]:
-    """A responder that decodes the query, refuses one that is none by name, and encodes the answer."""
-    decoder = msgspec.json.Decoder(kind)
-
-    async def respond(body: bytes) -> bytes:
-        try:
-            query = decoder.decode(body or b"{}")
-        except msgspec.DecodeError as error:
-            raise InputError(f"query: {error}, in {body[:SHOWN].decode(errors='replace')}") from None
-        return msgspec.json.encode(await answer(query))
-
-    return respond
 
 
 def _joined(signal: str, reason: str | None, outcome: str | None) -> dict[str, Any]:

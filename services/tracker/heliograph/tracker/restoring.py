@@ -8,6 +8,7 @@ import msgspec
 import structlog
 from psycopg import sql
 
+from heliograph.common.answering import answering
 from heliograph.common.bus import Bus
 from heliograph.common.errors import FencedError, InputError, PoisonError, UnavailableError
 from heliograph.common.events import Event, Outcome, Reason, Signal, encode
@@ -17,7 +18,7 @@ from heliograph.tracker import leases, record
 from heliograph.tracker.checking import EVENTS
 from heliograph.tracker.database import Database
 from heliograph.tracker.leases import Lease
-from heliograph.tracker.queries import GROUP, answering
+from heliograph.tracker.queries import GROUP
 from heliograph.tracker.rows import RESTORED, TABLES, Row, outcome_row, reason_row, signal_row
 from heliograph.tracker.writer import Writer
 

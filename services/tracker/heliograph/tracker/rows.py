@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, get_type_hints
 import msgspec
 
 from heliograph.common.errors import PoisonError
-from heliograph.common.events import Event, Outcome, Reason, Signal, identity_sha256
+from heliograph.common.events import Event, Outcome, Reason, Signal, signal_sha256
 from heliograph.common.service import Delivery
 from heliograph.tracker.leases import Lease
 from heliograph.tracker.record import StoredOutcome
@@ -110,21 +110,6 @@ EVENT_TYPES: dict[str, dict[str, object]] = {
     "reasons": get_type_hints(Reason),
     "outcomes": get_type_hints(Outcome),
 }
-
-
-def signal_sha256(signal: Signal) -> str:
-    """The hash over a signal's identity fields that it must carry."""
-    return identity_sha256(
-        id=signal.id,
-        symbol=signal.symbol,
-        action=signal.action,
-        entry=signal.entry,
-        target=signal.target,
-        stop=signal.stop,
-        confidence=signal.confidence,
-        strategy=signal.strategy,
-        ts=signal.ts,
-    )
 
 
 def signal_row(lease: Lease, delivery: Delivery) -> Row:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from heliograph.common.answering import answering
 from heliograph.common.bus import Bus
 from heliograph.common.errors import InvariantError, UnavailableError
 from heliograph.common.events import BarBatch, Reason, Signal
@@ -15,7 +16,7 @@ from heliograph.tracker.integrity import Integrity
 from heliograph.tracker.pattern.patterns import Patterns
 from heliograph.tracker.predictions import Predictions
 from heliograph.tracker.processor import INPUT, TrackerProcessor
-from heliograph.tracker.queries import OpenQuery, Queries, answering
+from heliograph.tracker.queries import OpenQuery, Queries
 from heliograph.tracker.reliability.answers import SourceAnswers
 from heliograph.tracker.restoring import Restoring
 from heliograph.tracker.settings import TrackerSettings

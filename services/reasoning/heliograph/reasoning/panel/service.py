@@ -13,13 +13,14 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from heliograph.common import subjects
+from heliograph.common.answering import answering
 from heliograph.common.bus import Bus
 from heliograph.common.clock import Clock
 from heliograph.common.errors import InputError
 from heliograph.common.events import AgentProgress, Verdict
 from heliograph.common.spend.spend import Spend
 from heliograph.common.spend.usage import Usage
-from heliograph.reasoning.answering import GROUP, answering
+from heliograph.reasoning.group import GROUP
 from heliograph.reasoning.models.port import Models
 from heliograph.reasoning.panel.runs import Run
 from heliograph.reasoning.panel.settings import PanelSettings

@@ -5,9 +5,10 @@ from typing import Annotated
 
 import msgspec
 
+from heliograph.common.answering import answering
 from heliograph.common.bus import Bus
 from heliograph.tracker.database import Database
-from heliograph.tracker.queries import GROUP, answering
+from heliograph.tracker.queries import GROUP
 from heliograph.tracker.reliability.figures import Record, offered, record
 from heliograph.tracker.rows import MAX_TS
 

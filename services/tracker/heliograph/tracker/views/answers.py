@@ -2,9 +2,10 @@
 
 from functools import partial
 
+from heliograph.common.answering import answering
 from heliograph.common.bus import Bus
 from heliograph.tracker.database import Database
-from heliograph.tracker.queries import GROUP, SignalQuery, answering
+from heliograph.tracker.queries import GROUP, SignalQuery
 from heliograph.tracker.views.outcomes import OutcomesQuery, outcomes
 from heliograph.tracker.views.performance import PerformanceQuery, performance
 from heliograph.tracker.views.proof import prove

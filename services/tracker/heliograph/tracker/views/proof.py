@@ -8,14 +8,14 @@ import msgspec
 from psycopg import sql
 
 from heliograph.common.errors import InputError
-from heliograph.common.events import Signal
+from heliograph.common.events import Signal, signal_sha256
 from heliograph.tracker import merkle
 from heliograph.tracker.checking import Finding, Row, check_link, check_members
 from heliograph.tracker.database import Database
 from heliograph.tracker.days import DAY
 from heliograph.tracker.ledger import DIGEST_BYTES, Block, whole
 from heliograph.tracker.queries import SignalQuery
-from heliograph.tracker.rows import TABLES, signal_sha256
+from heliograph.tracker.rows import TABLES
 
 _TABLE = TABLES["signals"]
 _COLUMNS = (*_TABLE.columns, "created")

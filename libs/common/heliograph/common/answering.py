@@ -7,9 +7,8 @@ import msgspec
 
 from heliograph.common.errors import InputError
 
-GROUP = "reasoning"
-"""One replica of the group answers each request."""
 SHOWN = 200
+"""Bytes of a wrong request that the refusal shows."""
 Q = TypeVar("Q")
 
 
