@@ -1,5 +1,7 @@
 """Symbols, subjects, shards, ids and intervals."""
 
+from urllib.parse import unquote
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,7 +36,7 @@ def test_a_symbol_becomes_one_token(symbol: str, token: str) -> None:
 @given(printable)
 def test_every_symbol_comes_back(symbol: str) -> None:
     token = subjects.encode_symbol(symbol)
-    assert subjects.decode_symbol(token) == symbol
+    assert unquote(token) == symbol
     assert not set(token) & set(".*> \t\n")
 
 

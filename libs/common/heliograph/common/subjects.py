@@ -1,7 +1,6 @@
 """Subjects and streams: the addresses of every event."""
 
 import re
-from urllib.parse import unquote
 
 import msgspec
 
@@ -35,11 +34,6 @@ def check_symbol(symbol: str) -> str:
 def encode_symbol(symbol: str) -> str:
     """A symbol as one token of a subject: `.`, `*`, `>`, `%` and white space percent-encoded."""
     return _UNSAFE.sub(lambda m: "".join(f"%{b:02X}" for b in m[0].encode()), symbol)
-
-
-def decode_symbol(token: str) -> str:
-    """The symbol that a subject's token stands for."""
-    return unquote(token)
 
 
 def bars(shard: int | str) -> str:

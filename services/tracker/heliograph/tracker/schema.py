@@ -1,10 +1,10 @@
-"""The schema of the tracker's database: migrations forward and back, one process at a time."""
+"""The schema of the tracker's database: migrations, one process at a time."""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import as_file, files
-from typing import Literal, LiteralString
+from typing import LiteralString
 
 import psycopg
 import yoyo
@@ -32,31 +32,26 @@ def migrate(url: str) -> int:
     with _backend(url) as (connection, backend, migrations):
         due = backend.to_apply(migrations)
         for migration in due:
-            _step(backend, migration, "apply")
+            _apply(backend, migration)
         for name, (table, columns) in PARTITIONED_INDEXES.items():
             _index(connection, name, table, columns)
         return len(due)
 
 
-def _step(
-    backend: yoyo.backends.base.DatabaseBackend,
-    migration: yoyo.migrations.Migration,
-    direction: Literal["apply", "rollback"],
-) -> None:
-    """Apply a migration or take it back, and note that down, in one transaction.
+def _apply(backend: yoyo.backends.base.DatabaseBackend, migration: yoyo.migrations.Migration) -> None:
+    """Apply a migration and note that down, in one transaction.
 
     The tool itself notes it down in a second one: a process that was killed between the two found its own
-    tables, or none, at every later start. A migration that cannot be in a transaction can be repeated.
+    tables at every later start. A migration that cannot be in a transaction can be repeated.
     """
     backend.ensure_internal_schema_updated()
     migration.load()
-    forward = direction == "apply"
     if not migration.use_transactions:
-        (backend.apply_one if forward else backend.rollback_one)(migration)
+        backend.apply_one(migration)
         return
     with backend.copy() as own, own.transaction():
-        migration.process_steps(own, direction)
-        (own.mark_one if forward else own.unmark_one)(migration)
+        migration.process_steps(own, "apply")
+        own.mark_one(migration)
 
 
 def _index(connection: psycopg.Connection, name: str, table: LiteralString, columns: LiteralString) -> None:
@@ -83,19 +78,6 @@ def _index(connection: psycopg.Connection, name: str, table: LiteralString, colu
             sql.Identifier(name), sql.Identifier(table), sql.SQL(columns)
         )
     )
-
-
-def roll_back(url: str) -> int:
-    """Take every migration back, with all the data; how many there were.
-
-    Raises:
-        psycopg.OperationalError: the server is away.
-    """
-    with _backend(url) as (_, backend, migrations):
-        due = backend.to_rollback(migrations)
-        for migration in due:
-            _step(backend, migration, "rollback")
-        return len(due)
 
 
 @contextmanager
