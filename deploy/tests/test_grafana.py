@@ -94,6 +94,42 @@ def test_promtool_parses_each_query(board: dict[str, Any], tmp_path: Path) -> No
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_uptime_is_the_share_of_the_minutes_with_an_answer(tmp_path: Path) -> None:
+    promtool = shutil.which("promtool")
+    if not promtool:
+        pytest.skip("promtool is not installed (package prometheus)")
+    board = json.loads((FOLDER / "dashboards" / "heliograph.json").read_text(encoding="utf-8"))
+    (panel,) = (panel for panel in board["panels"] if panel["title"].startswith("Uptime"))
+    limits = [step["value"] for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]]
+    assert limits == [None, 0.999]
+    up = {  # 1,000 minutes: one replica of two is away for 200; then both; then a service is no longer known
+        'up{job="heliograph",service="tracker",instance="a"}': "1x399 0x199 1x399",
+        'up{job="heliograph",service="tracker",instance="b"}': "1x397 0x1 1x599",
+        'up{job="heliograph",service="fetcher",instance="c"}': "1x997 0x1",
+        'up{job="heliograph",service="gateway",instance="d"}': "1x499 stale",
+        'up{job="prometheus",service="elsewhere",instance="e"}': "0x999",
+    }
+    expected = {"tracker": 1.0, "fetcher": 0.998, "gateway": 0.5}
+    case = {
+        "interval": "1m",
+        "input_series": [{"series": series, "values": values} for series, values in up.items()],
+        "promql_expr_test": [
+            {
+                "expr": panel["targets"][0]["expr"],
+                "eval_time": "999m",
+                "exp_samples": [
+                    {"labels": f'{{service="{service}"}}', "value": share}
+                    for service, share in expected.items()
+                ],
+            }
+        ],
+    }
+    path = tmp_path / "uptime.yml"
+    path.write_text(yaml.safe_dump({"rule_files": [], "tests": [case]}), encoding="utf-8")
+    done = subprocess.run([promtool, "test", "rules", path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_every_metric_is_on_a_board_or_in_an_alert() -> None:
     shown = "\n".join(path.read_text(encoding="utf-8") for path in BOARDS)
     shown += "\n".join([rule.expr for rule in table().recorded] + [rule.expr for rule in table().rules])
