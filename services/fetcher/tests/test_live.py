@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
@@ -22,7 +23,7 @@ from heliograph.common.sharing import Sharing
 from heliograph.fetcher.service import FetcherService
 from heliograph.fetcher.settings import FetcherSettings
 
-from .massive_server import KEY, MINUTE_MS, MassiveServer, event
+from .massive_server import AGGS, KEY, MINUTE_MS, MassiveServer, event
 
 SHARDS = 4
 SYMBOLS = ("AAPL", "BRK.B", "MSFT", "NVDA", "SPY", "QQQ")
@@ -203,6 +204,17 @@ async def test_the_past_by_rest_and_the_present_by_the_stream(
     assert all("adjusted=true" in a or "cursor=" in a for a in server.asked)
     assert server.keys == {f"Bearer {KEY}"}
     assert not any(KEY in asked for asked in server.asked)
+
+
+async def test_a_new_symbol_is_asked_for_from_thirty_days_back(
+    server: MassiveServer, start: Make, clock: WallClock, eventually: Eventually
+) -> None:
+    default: float = FetcherSettings.model_fields["look_back_days"].default
+    fetcher = await start(symbols=("AAPL",), look_back_days=default)
+    await eventually(fetcher.follows)
+    since = {int(match[2]) for asked in server.asked if (match := AGGS.match(urlsplit(asked).path))}
+    thirty_days_ms = 30 * 24 * 60 * MINUTE_MS
+    assert min(since) == (clock.ms - thirty_days_ms) // MINUTE_MS * MINUTE_MS
 
 
 async def test_a_lost_connection_leaves_no_gap(

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
-from heliograph.common import http_retry
+from heliograph.common import http_retry, metrics
 from heliograph.common.clock import SYSTEM_CLOCK
 from heliograph.common.errors import ConfigError, InputError, UnavailableError
 from heliograph.common.http_retry import RetryBudgetSpentError
@@ -22,6 +23,7 @@ from heliograph.fetcher.live.massive import MassiveProvider
 from heliograph.fetcher.live.massive_wire import frame, page
 from heliograph.fetcher.live.rate import Rate, window
 from heliograph.fetcher.live.registry import LIVE
+from heliograph.fetcher.live.rest import Rest
 from heliograph.fetcher.provider import NO_TIME, Rows
 from heliograph.fetcher.settings import FetcherSettings
 
@@ -209,6 +211,37 @@ async def test_a_provider_that_asks_for_a_long_pause_is_not_asked_again(
     with pytest.raises(UnavailableError, match="status 429"):
         await history(make())
     assert len(server.asked) == 1
+
+
+class StandingClock:
+    """A clock that goes by `step_s` each time it is looked at."""
+
+    def __init__(self, step_s: float) -> None:
+        self._step_s = step_s
+        self._now = 0.0
+
+    def now_ns(self) -> int:
+        return T0 * 10**6
+
+    def monotonic(self) -> float:
+        self._now += self._step_s
+        return self._now
+
+
+@pytest.mark.parametrize(("seconds", "slow"), [(0.0625, 0), (0.3125, 1)])
+async def test_a_request_over_the_budget_of_300_ms_is_counted_and_logged(
+    server: MassiveServer, seconds: float, slow: int
+) -> None:
+    clock = StandingClock(seconds)
+    rate = Rate("budget", window(1000, 1000), None, SYSTEM_CLOCK)
+    rest = Rest("budget", f"http://{server.host}", KEY, "MASSIVE_API_KEY", rate, clock)
+    counted = metrics.PROVIDER_SLOW.labels("budget")
+    before = counted._value.get()
+    with capture_logs() as logs:
+        assert await rest.get(f"/v2/aggs/ticker/AAPL/range/1/minute/{T0}/{T0}") is not None
+    await rest.close()
+    assert counted._value.get() - before == slow
+    assert [entry["seconds"] for entry in logs if entry["event"] == "slow provider"] == [0.312] * slow
 
 
 async def test_a_slow_answer_is_given_up(
