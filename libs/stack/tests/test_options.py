@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heliograph.common.errors import InputError
-from heliograph.stack.commands.up import describe
 from heliograph.stack.options import (
     PLEASANT_SPEED,
     SAMPLE,
@@ -16,6 +15,7 @@ from heliograph.stack.options import (
     Options,
     check,
     check_folder,
+    describe,
     parse_speed,
     sample_folder,
 )

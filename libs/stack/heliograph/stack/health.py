@@ -84,7 +84,8 @@ async def services(bus: Bus, run: Run) -> list[Check]:
 def _replica(replica: Replica) -> Check:
     problems = "; ".join(f"{store}: {problem}" for store, problem in replica.problems.items())
     unready = problems or ("" if replica.ready else "not ready")
-    return checked(2, f"{replica.service} {replica.member}", unready, f"{len(replica.shards)} shards")
+    held = f"{len(replica.shards)} shards" if replica.shards else "ready"
+    return checked(2, f"{replica.service} {replica.member}", unready, held)
 
 
 def _provider(replica: Replica) -> Check:

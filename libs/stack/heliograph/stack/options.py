@@ -14,7 +14,8 @@ MAX_SPEED = "max"
 MAX_SHARDS = 1024
 MAX_REPLICAS = 16
 MAX_PORT = 65_535
-PLEASANT_SPEED = 432_000.0
+DAY_S = 86_400
+PLEASANT_SPEED = 5.0 * DAY_S
 """Five days a second: the seven years of the sample pass in eight minutes."""
 
 
@@ -93,3 +94,11 @@ def check(options: Options) -> None:
         raise InputError(f"replicas: {options.replicas}, expected 1 to {MAX_REPLICAS}")
     if options.gateway_port is not None and not 0 <= options.gateway_port <= MAX_PORT:
         raise InputError(f"port: {options.gateway_port}, expected 0 to {MAX_PORT}")
+
+
+def describe(speed: float | None) -> str:
+    """A speed in words."""
+    if speed is None:
+        return MAX_SPEED
+    pace = f"{speed / DAY_S:g} days of bars a second" if speed >= DAY_S else f"{speed:g} times the real one"
+    return f"{pace} (change it with --speed)" if speed == PLEASANT_SPEED else pace

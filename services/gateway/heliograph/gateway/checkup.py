@@ -53,7 +53,8 @@ def services(system: System) -> Iterator[Check]:
     for replica in system.replicas:
         problems = "; ".join(f"{store}: {problem}" for store, problem in replica.problems.items())
         unready = problems or ("" if replica.ready else "not ready")
-        yield checked(2, f"{replica.service} {replica.member}", unready, f"{len(replica.shards)} shards")
+        held = f"{len(replica.shards)} shards" if replica.shards else "ready"
+        yield checked(2, f"{replica.service} {replica.member}", unready, held)
         if replica.service == "fetcher" and replica.shards:
             yield _provider(replica)
     for service in SHARDED:

@@ -13,6 +13,7 @@ from heliograph.common.bus import Bus
 from heliograph.stack.commands.connection import connected
 from heliograph.stack.commands.interrupt import until_interrupted
 from heliograph.stack.state import DEFAULT, State
+from heliograph.stack.terminal import wide
 
 FAILED = 1
 INTERRUPTED = 130
@@ -48,7 +49,7 @@ def answer(
     if as_json:
         sys.stdout.write(msgspec.json.encode(said[0]).decode() + "\n")
     else:
-        show(Console(), said[0])
+        show(wide(), said[0])
     return FAILED if failed(said[0]) else 0
 
 

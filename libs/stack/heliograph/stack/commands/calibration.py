@@ -14,6 +14,7 @@ from heliograph.common.bus import Bus
 from heliograph.stack.commands.connection import connected
 from heliograph.stack.commands.interrupt import until_interrupted
 from heliograph.stack.state import DEFAULT, State
+from heliograph.stack.terminal import wide
 
 SUBJECT = "query.tracker.calibration"
 WITHIN_S = 30.0
@@ -37,7 +38,7 @@ def calibration(
     if json:
         sys.stdout.write(msgspec.json.encode({"calibrations": found}).decode() + "\n")
     else:
-        show(Console(), found)
+        show(wide(), found)
     return 0
 
 

@@ -72,6 +72,6 @@ def line(position: Position) -> tuple[str, ...]:
         f"{escape(position.symbol)} {position.signal}",
         position.action,
         *prices,
-        *(f"{value:+.2f}" for value in so_far),
+        *(f"{round(value, 2) + 0.0:+.2f}" for value in so_far),
         f"{position.bars:,}",
     )

@@ -14,6 +14,7 @@ from heliograph.common.bus import Bus
 from heliograph.stack.commands.connection import connected
 from heliograph.stack.commands.interrupt import until_interrupted
 from heliograph.stack.state import DEFAULT, State
+from heliograph.stack.terminal import wide
 
 SUBJECT = "query.tracker.statistics"
 WITHIN_S = 60.0
@@ -52,7 +53,7 @@ def outcomes(
     if json:
         sys.stdout.write(msgspec.json.encode({"groups": found}).decode() + "\n")
     else:
-        show(Console(), found)
+        show(wide(), found)
     return 0
 
 

@@ -12,9 +12,11 @@ from rich.table import Table
 from heliograph.stack.commands.connection import connected, running
 from heliograph.stack.figures import Figures, Replica, look
 from heliograph.stack.leftovers import alive
+from heliograph.stack.options import describe, parse_speed
 from heliograph.stack.progress import cells
 from heliograph.stack.services import member_of
 from heliograph.stack.state import NATS_USERS, Run, State
+from heliograph.stack.terminal import wide
 
 
 async def status(state: State, *, as_json: bool) -> bool:
@@ -31,7 +33,7 @@ async def status(state: State, *, as_json: bool) -> bool:
     if as_json:
         sys.stdout.write(msgspec.json.encode(_plain(run, figures)).decode() + "\n")
     else:
-        _print(Console(), run, figures, state.folder / NATS_USERS)
+        _print(wide(), run, figures, state.folder / NATS_USERS)
     return len(figures.replicas) >= services and all(replica.ready for replica in figures.replicas)
 
 
@@ -83,7 +85,7 @@ def _facts(run: Run, figures: Figures, secrets: Path) -> list[tuple[str, str | i
         *cells(figures).items(),
         *run.urls.items(),
         ("users, passwords", str(secrets)),
-        *run.settings.items(),
+        *(run.settings | {"speed": describe(parse_speed(str(run.settings["speed"])))}).items(),
     ]
 
 

@@ -9,13 +9,12 @@ from rich.console import Console
 from heliograph.common.errors import UnavailableError
 from heliograph.common.permissions import SUBSCRIBER
 from heliograph.stack.figures import Figures, look
-from heliograph.stack.options import MAX_SPEED, PLEASANT_SPEED, Options
+from heliograph.stack.options import Options, describe
 from heliograph.stack.progress import Progress
 from heliograph.stack.stack import Stack
 from heliograph.stack.state import NATS_USERS, State
 
 LOOK_EVERY_S = 1.0
-DAY_S = 86_400
 
 
 async def up(state: State, options: Options, *, as_json: bool) -> None:
@@ -58,14 +57,6 @@ def _welcome(console: Console, stack: Stack) -> None:
     console.print(f"  {'speed':<15} {describe(stack.options.speed)}\n", highlight=False)
     for note in stack.notes:
         console.print(f"[yellow]{note}[/]")
-
-
-def describe(speed: float | None) -> str:
-    """A speed in words."""
-    if speed is None:
-        return MAX_SPEED
-    pace = f"{speed / DAY_S:g} days of bars a second" if speed >= DAY_S else f"{speed:g} times the real one"
-    return f"{pace} (change it with --speed)" if speed == PLEASANT_SPEED else pace
 
 
 async def _follow(stack: Stack, console: Console) -> None:

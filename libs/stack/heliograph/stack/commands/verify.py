@@ -14,6 +14,7 @@ from heliograph.common.bus import Bus
 from heliograph.stack.commands.connection import connected
 from heliograph.stack.commands.interrupt import until_interrupted
 from heliograph.stack.state import DEFAULT, State
+from heliograph.stack.terminal import wide
 
 SUBJECT = "query.tracker.verify"
 PAGE_WITHIN_S = 60.0
@@ -74,7 +75,7 @@ def verify(
     if json:
         sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
     else:
-        show(Console(), report)
+        show(wide(), report)
     return 0 if report.ok else FAILED
 
 
