@@ -218,6 +218,17 @@ def test_a_drawdown_is_the_distance_to_the_highest_sum_so_far(window: Window) ->
     assert page.evaluate(asked) == [-1, 0, -1, 0, -3]
 
 
+def test_what_is_shown_as_zero_is_neither_good_nor_bad(window: Window) -> None:
+    page = window.open()
+    asked = """(values) => import('/static/js/figures.js').then(({ gain }) =>
+        values.map((value) => gain(value, 2, ' R')).map((each) => [each.className, each.textContent]))"""
+    assert page.evaluate(asked, [0, -0.004, 0.004, -0.006, 1.5]) == [
+        *[["", "+0.00 R"]] * 3,
+        ["down", "−0.01 R"],
+        ["up", "+1.50 R"],
+    ]
+
+
 @pytest.mark.parametrize(
     "changes",
     [{}, {"entry": 100.25}, {"symbol": 'Ü"\\/😀'}, {"ts": 1_600_000_020 * 10**9}, {"confidence": 0.05}],

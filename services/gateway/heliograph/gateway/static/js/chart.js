@@ -11,6 +11,7 @@ const BARS_AFTER = 15;
 const SPARSE = 1.6; // markets close: so much more time than bars
 const DAY_S = 86_400;
 const OPEN_BARS = 45;
+const NAMED_PX = 480;
 const INTERVAL_S = { "1m": 60, "5m": 300, "15m": 900, "30m": 1800, "1h": 3600, "4h": 14_400, "1d": DAY_S, "1w": 7 * DAY_S };
 
 /** The span of time to ask bars for, in nanoseconds. */
@@ -45,9 +46,10 @@ function options(colours, interval) {
   };
 }
 
-function levels(series, signal, colours) {
-  const line = (price, color, title, lineStyle) =>
-    series.createPriceLine({ price, color, title, lineStyle, lineWidth: 1, axisLabelVisible: true });
+/** The lines of entry, stop and target; named where that hides no bars, the legend names them everywhere. */
+function levels(series, signal, colours, named) {
+  const line = (price, color, name, lineStyle) =>
+    series.createPriceLine({ price, color, title: named ? name : "", lineStyle, lineWidth: 1, axisLabelVisible: true });
   line(signal.target, colours.up, "target", LineStyle.Dashed);
   line(signal.entry, colours["sun-text"], "entry", LineStyle.Solid);
   line(signal.stop, colours.down, "stop", LineStyle.Dashed);
@@ -105,7 +107,7 @@ export function drawChart(container, signal, bars) {
   });
   chart.priceScale("volume").applyOptions({ scaleMargins: { top: 0.86, bottom: 0 } });
   volume.setData(bars.ts.map((ts, index) => ({ time: ts / NS, value: bars.volume[index] })));
-  levels(candles, signal, colours);
+  levels(candles, signal, colours, container.clientWidth >= NAMED_PX);
   createSeriesMarkers(candles, marks(signal, bars, colours));
   chart.timeScale().fitContent();
   return () => chart.remove();

@@ -37,7 +37,11 @@ export function meter(share, label, kind = "") {
   return el("span", { class: "gauge", role: "img", "aria-label": label }, fill);
 }
 
-/** A number that is good above zero and bad below. */
+/** A number that is good above zero and bad below; one that is shown as zero is neither. */
 export function gain(value, decimals, unit = "") {
-  return known(value, (number) => el("span", { class: number >= 0 ? "up" : "down" }, `${signed(number, decimals)}${unit}`));
+  return known(value, (number) => {
+    const shown = Number(number.toFixed(decimals));
+    const kind = shown === 0 ? null : shown > 0 ? "up" : "down";
+    return el("span", { class: kind }, `${signed(number, decimals)}${unit}`);
+  });
 }
