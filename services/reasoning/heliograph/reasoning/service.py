@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from heliograph.reasoning.votes.service import Votes
 
 
-SIGNALS = Source(name="signals", stream="SIGNAL", subject="signal.{shard}.>", event=Signal)
+REST_S = 0.02
+"""About what the tracker needs to make a signal durable, which goes first: see decision 20."""
+SIGNALS = Source(name="signals", stream="SIGNAL", subject="signal.{shard}.>", event=Signal, rest_s=REST_S)
 REQUESTED = Source(name=REQUESTS, stream="REQUEST", subject="request.{shard}", event=Enrich)
 
 
