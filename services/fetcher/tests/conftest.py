@@ -1,6 +1,6 @@
 """Fixtures of the fetcher: folders of Parquet files and tables of rows."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.kraken_server import KrakenServer
+from tests.massive_server import MassiveServer
 
 from heliograph.fetcher.provider import Rows
 
@@ -77,3 +79,21 @@ def make_rows() -> Callable[..., Rows]:
         )
 
     return make
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[MassiveServer]:
+    """One that speaks as Massive does."""
+    made = MassiveServer()
+    await made.start()
+    yield made
+    await made.stop()
+
+
+@pytest.fixture
+async def kraken() -> AsyncIterator[KrakenServer]:
+    """One that speaks as Kraken does."""
+    made = KrakenServer()
+    await made.start()
+    yield made
+    await made.stop()

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 import pytest
+from tests.massive_server import AGGS, KEY, MINUTE_MS, MassiveServer, event
 
 from heliograph.common.bus import Bus
 from heliograph.common.clock import SYSTEM_CLOCK
@@ -22,8 +23,6 @@ from heliograph.common.shards import shard_of
 from heliograph.common.sharing import Sharing
 from heliograph.fetcher.service import FetcherService
 from heliograph.fetcher.settings import FetcherSettings
-
-from .massive_server import AGGS, KEY, MINUTE_MS, MassiveServer, event
 
 SHARDS = 4
 SYMBOLS = ("AAPL", "BRK.B", "MSFT", "NVDA", "SPY", "QQQ")
@@ -90,14 +89,6 @@ class Fetcher:
         """Whether it is connected, and nothing of the past is missing any more."""
         status = await self.status()
         return bool(status["connected"] and status["symbols"] and not status["filling"])
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[MassiveServer]:
-    made = MassiveServer()
-    await made.start()
-    yield made
-    await made.stop()
 
 
 @pytest.fixture

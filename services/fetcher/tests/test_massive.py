@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
+from tests.massive_server import KEY, MINUTE_MS, MassiveServer
 
 from heliograph.common import http_retry, metrics
 from heliograph.common.clock import SYSTEM_CLOCK
@@ -26,8 +27,6 @@ from heliograph.fetcher.live.registry import LIVE
 from heliograph.fetcher.live.rest import Rest
 from heliograph.fetcher.provider import NO_TIME, Rows
 from heliograph.fetcher.settings import FetcherSettings
-
-from .massive_server import KEY, MINUTE_MS, MassiveServer
 
 RECORDED: dict[str, Any] = json.loads((Path(__file__).parent / "payloads" / "massive.json").read_text())
 T0 = 1_699_977_600_000
@@ -109,14 +108,6 @@ async def test_beyond_the_burst_requests_wait_for_the_window(redis_server: Any) 
     redis_server.kill()
     await one.turn()
     await redis.aclose()
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[MassiveServer]:
-    made = MassiveServer()
-    await made.start()
-    yield made
-    await made.stop()
 
 
 @pytest.fixture
@@ -307,7 +298,7 @@ async def next_symbols(stream: AsyncIterator[Rows]) -> list[str]:
 
 async def test_the_connection_is_kept_while_the_symbols_change(server: MassiveServer, make: Make) -> None:
     provider = make()
-    async with aclosing(provider.stream(["A", "B"])) as stream:  # type: ignore[type-var]
+    async with aclosing(provider.stream(["A", "B"])) as stream:
         assert not len((await anext(stream)).ts)
         await server.send(server.happened("A", T0))
         assert await next_symbols(stream) == ["A"]
@@ -317,13 +308,13 @@ async def test_the_connection_is_kept_while_the_symbols_change(server: MassiveSe
         await asyncio.gather(reading, return_exceptions=True)
     # Of what stays nothing is missed between two streams.
     await server.send(server.happened("B", T0))
-    async with aclosing(provider.stream(["B", "C"])) as stream:  # type: ignore[type-var]
+    async with aclosing(provider.stream(["B", "C"])) as stream:
         assert await next_symbols(stream) == ["B"]
     assert (server.opened, server.subscribed) == (1, {"AM.B", "AM.C"})
     await server.drop()
     with pytest.raises(UnavailableError, match="closed"):
         async for _ in provider.stream(["B", "C"]):
             pass
-    async with aclosing(provider.stream(["B"])) as stream:  # type: ignore[type-var]
+    async with aclosing(provider.stream(["B"])) as stream:
         await anext(stream)
     assert server.opened == 2

@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+from tests.massive_server import KEY, MINUTE_MS
 
 from heliograph.common.bus import Bus
 from heliograph.common.config import Settings
 from heliograph.fetcher.settings import FetcherSettings
 
-from .massive_server import KEY, MINUTE_MS
 from .test_live import T0, Fetcher, WallClock, assert_once_and_in_order, bars, minutes, published
 from .test_polling_massive import SnapshotServer
 

@@ -10,6 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
+from tests.loopback import answered
+from tests.massive_server import KEY, MINUTE_MS, MassiveServer, bar
 from websockets.http11 import Response
 
 from heliograph.common.clock import NANOSECONDS
@@ -20,8 +22,6 @@ from heliograph.fetcher.live.polling import PollingProvider, ticker_of
 from heliograph.fetcher.live.registry import LIVE
 from heliograph.fetcher.live.snapshot import Minute, read
 from heliograph.fetcher.settings import FetcherSettings
-
-from .massive_server import KEY, MINUTE_MS, MassiveServer, answered, bar
 
 RECORDED: dict[str, Any] = json.loads(
     (Path(__file__).parent / "payloads" / "massive_snapshots.json").read_text(encoding="utf-8")
@@ -129,13 +129,13 @@ class SnapshotServer(MassiveServer):
         self.clock = clock
         self.unknown: set[str] = set()
 
-    def _aggs(self, path: str) -> Response:
+    def answer(self, path: str) -> Response:
         minute, passed = divmod(self.clock.now_ns() // MS_NS - T0, MINUTE_MS)
         where = urlsplit(path)
         if "/snapshot/" not in where.path:
             past = {T0 + n * MINUTE_MS: bar(T0 + n * MINUTE_MS) for n in range(minute)}
             self.bars = dict.fromkeys(("AAPL", "X:BTCUSD", "MSFT"), past)
-            return super()._aggs(path)
+            return super().answer(path)
         forming = bar(T0 + minute * MINUTE_MS) | {"v": passed / 1000}
         wanted = parse_qs(where.query)["tickers"][0].split(",")
         told = [{"ticker": ticker, "min": forming} for ticker in wanted if ticker not in self.unknown]

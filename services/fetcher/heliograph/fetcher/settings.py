@@ -10,6 +10,18 @@ from heliograph.common.errors import InputError
 from heliograph.common.subjects import check_symbol
 
 REPLAY: Final = "replay"
+KRAKEN: Final = "kraken"
+KRAKEN_SYMBOLS: Final = (
+    "BTC/USD",
+    "ETH/USD",
+    "SOL/USD",
+    "XRP/USD",
+    "DOGE/USD",
+    "ADA/USD",
+    "LTC/USD",
+    "LINK/USD",
+)
+"""What Kraken is asked for where nothing else is: pairs that trade in nearly every minute."""
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 Factor = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
 Percent = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -18,14 +30,17 @@ Percent = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 class FetcherSettings(Settings):
     """What the fetcher needs beyond every service's settings."""
 
-    provider: Literal["replay", "massive", "massive-polling"] = Field(
-        REPLAY, description="where bars come from: `replay` stored ones, any other one live"
+    provider: Literal["replay", "kraken", "massive", "massive-polling"] = Field(
+        REPLAY,
+        description="where bars come from: `replay` stored ones, any other live; `kraken` needs no account",
     )
     data: Path | None = Field(
         None, validate_default=True, description="folder of Parquet files with the bars; `replay` needs it"
     )
     symbols: tuple[str, ...] = Field(
-        (), validate_default=True, description='what a live provider is asked for, e.g. ["AAPL", "MSFT"]'
+        (),
+        validate_default=True,
+        description='what a live provider is asked for, e.g. ["AAPL", "MSFT"]; `kraken` has its own default',
     )
     look_back_days: float = Field(
         30.0,
@@ -40,6 +55,18 @@ class FetcherSettings(Settings):
         le=30,
         allow_inf_nan=False,
         description="how long bars of one minute wait for others of their shard; live only",
+    )
+    kraken_rest_url: str = Field("https://api.kraken.com", pattern="^https?://[^ ]+$")
+    kraken_stream_url: str = Field("wss://ws.kraken.com/v2", pattern="^wss?://[^ ]+$")
+    kraken_rate: float = Field(
+        1.0, gt=0, le=1000, allow_inf_nan=False, description="requests a second, of all replicas with Redis"
+    )
+    kraken_grace_s: float = Field(
+        2.0,
+        ge=0,
+        le=30,
+        allow_inf_nan=False,
+        description="how long after its end a minute is complete, where no trade of the next one has come",
     )
     massive_api_key: str = Field(
         "", validation_alias=from_env("MASSIVE_API_KEY"), repr=False, description="needed by `massive`"
@@ -119,6 +146,8 @@ class FetcherSettings(Settings):
                 check_symbol(symbol)
             except InputError as error:
                 raise ValueError(str(error)) from None
+        if not value and info.data.get("provider") == KRAKEN:
+            return KRAKEN_SYMBOLS
         if not value and info.data.get("provider", REPLAY) != REPLAY:
             raise ValueError(f"expected at least one, since the provider is `{info.data['provider']}`")
         return tuple(dict.fromkeys(value))

@@ -4,16 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from heliograph.common.errors import InputError
+from heliograph.fetcher.live.columns import columns, decoded, number, shown
 from heliograph.fetcher.provider import NO_TIME, Rows
 
 MS_NS = 1_000_000
 LATEST_MS = 9_000_000_000_000
 """In 2255; what is later has no nanoseconds in 64 bits."""
-SHOWN = 120
-"""Characters of a message that an error shows."""
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -48,9 +46,9 @@ def frame(data: str | bytes, origin: str) -> Frame:
     Raises:
         InputError: it is not JSON, or not a list.
     """
-    parts = _decoded(data)
+    parts = decoded(data)
     if not isinstance(parts, list):
-        raise InputError(f"message: {_shown(data)}, expected a JSON list of events")
+        raise InputError(f"message: {shown(data)}, expected a JSON list of events")
     events = [part for part in parts if isinstance(part, dict)]
     statuses = [
         Status(str(e.get("status", "")), str(e.get("message", ""))) for e in events if e.get("ev") == "status"
@@ -70,57 +68,26 @@ def page(data: bytes, symbol: str) -> Page:
     Raises:
         InputError: it is not what `/v2/aggs` answers.
     """
-    answer = _decoded(data)
+    answer = decoded(data)
     if not isinstance(answer, dict):
-        raise InputError(f"answer: {_shown(data)}, expected a JSON object")
+        raise InputError(f"answer: {shown(data)}, expected a JSON object")
     results = answer.get("results")
     results = [] if results is None else results
     if not isinstance(results, list):
-        raise InputError(f"results: {_shown(str(results))}, expected a list of bars")
+        raise InputError(f"results: {shown(str(results))}, expected a list of bars")
     following = answer.get("next_url") or ""
     if not isinstance(following, str):
-        raise InputError(f"next_url: {_shown(str(following))}, expected a text")
+        raise InputError(f"next_url: {shown(str(following))}, expected a text")
     bars = [bar if isinstance(bar, dict) else {} for bar in results]
     return Page(rows=_rows("massive history", [symbol] * len(bars), bars, "t"), following=following)
 
 
-def no_rows(origin: str) -> Rows:
-    """A sign of life."""
-    return _rows(origin, [], [], "s")
-
-
-def _decoded(data: str | bytes) -> Any:
-    try:
-        return msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise InputError(f"message: {_shown(data)}, expected JSON") from None
-
-
 def _rows(origin: str, names: Sequence[str], bars: Sequence[dict[str, Any]], time: str) -> Rows:
-    symbols = list(dict.fromkeys(names))
-    number = {symbol: n for n, symbol in enumerate(symbols)}
-    columns = {name: [_number(bar.get(name)) for bar in bars] for name in "ohlcv"}
-    return Rows(
-        origin=origin,
-        symbols=symbols,
-        code=np.array([number[name] for name in names], dtype=np.int32),
-        ts=np.array([_time(bar.get(time)) for bar in bars], dtype=np.int64),
-        open=np.array(columns["o"], dtype=np.float64),
-        high=np.array(columns["h"], dtype=np.float64),
-        low=np.array(columns["l"], dtype=np.float64),
-        close=np.array(columns["c"], dtype=np.float64),
-        volume=np.array(columns["v"], dtype=np.float64),
-    )
-
-
-def _number(value: object) -> float:
-    """NaN for what is no number, which the quality gate refuses."""
-    try:
-        return (
-            float(value) if isinstance(value, int | float) and not isinstance(value, bool) else float("nan")
-        )
-    except OverflowError:
-        return float("inf")
+    values = [
+        (number(b.get("o")), number(b.get("h")), number(b.get("l")), number(b.get("c")), number(b.get("v")))
+        for b in bars
+    ]
+    return columns(origin, names, [_time(bar.get(time)) for bar in bars], values)
 
 
 def _time(value: object) -> int:
@@ -128,8 +95,3 @@ def _time(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < LATEST_MS:
         return value * MS_NS
     return NO_TIME
-
-
-def _shown(data: str | bytes) -> str:
-    text = data if isinstance(data, str) else data.decode(errors="replace")
-    return repr(text[:SHOWN])

@@ -75,7 +75,7 @@ class PollingProvider(MassiveProvider):
         """See `LiveProvider.history`; what comes also tells how often to poll."""
         names = {ticker_of(symbol): symbol for symbol in symbols}
         past = super().history(list(names), since_ns, until_ns)
-        async with aclosing(past):  # type: ignore[type-var] # a generator, as its text says
+        async with aclosing(past):
             async for told in past:
                 rows = replace(told, symbols=[names[ticker] for ticker in told.symbols])
                 self._rounds.take(rows, until_ns)

@@ -19,4 +19,11 @@ def massive_polling(settings: FetcherSettings, clock: Clock) -> LiveProvider:
     return PollingProvider(settings, clock)
 
 
-LIVE: dict[str, Factory] = {"massive": massive, "massive-polling": massive_polling}
+def kraken(settings: FetcherSettings, clock: Clock) -> LiveProvider:
+    """Minute bars of pairs of currencies by the WebSocket of Kraken, without an account."""
+    from heliograph.fetcher.live.kraken import KrakenProvider  # noqa: PLC0415 - a replay needs none of it
+
+    return KrakenProvider(settings, clock)
+
+
+LIVE: dict[str, Factory] = {"kraken": kraken, "massive": massive, "massive-polling": massive_polling}

@@ -1,6 +1,7 @@
 """GET requests to a provider of bars: at a rate, with a limit of time, tried again where that can help."""
 
 import asyncio
+from collections.abc import Callable
 from http import HTTPStatus
 
 import httpx
@@ -31,20 +32,31 @@ class Rest:
     Args:
         name: of the provider, in metrics and errors.
         root: the address before every path.
-        key: sent as a bearer token: never part of an address, which others log.
+        key: sent as a bearer token: never part of an address, which others log. Empty for none.
         setting: the key's, named where it is refused.
+        check: raises an `AwayError` for an answer that is a failure in spite of its status.
     """
 
-    def __init__(self, name: str, root: str, key: str, setting: str, rate: Rate, clock: Clock) -> None:
+    def __init__(
+        self,
+        name: str,
+        root: str,
+        key: str,
+        setting: str,
+        rate: Rate,
+        clock: Clock,
+        check: Callable[[bytes], None] | None = None,
+    ) -> None:
         self._name = name
         self._root = root.rstrip("/")
         self._setting = setting
         self._rate = rate
         self._clock = clock
+        self._check = check
         self._breaker = Breaker()
         self._retry = HttpRetry(name)
         self._client = httpx.AsyncClient(
-            headers={"Authorization": f"Bearer {key}", "Accept": "application/json"},
+            headers={"Accept": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})},
             timeout=TIMEOUT_S,
             follow_redirects=False,
         )
@@ -111,4 +123,6 @@ class Rest:
             return None
         if len(answer.content) > MOST_BYTES:
             raise AwayError(f"{where}: {len(answer.content)} bytes, expected at most {MOST_BYTES}", "server")
+        if self._check is not None:
+            self._check(answer.content)
         return answer.content

@@ -1,23 +1,17 @@
 """A server on loopback that speaks as Massive does, with faults at will: the stream and REST on one port."""
 
-import asyncio
 import json
 import re
-from collections import deque
-from collections.abc import Callable
-from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.datastructures import Headers
-from websockets.exceptions import ConnectionClosed
-from websockets.http11 import Request, Response
+from tests.loopback import Loopback, answered
+from websockets.asyncio.server import ServerConnection
+from websockets.http11 import Response
 
 KEY = "good key"
 MINUTE_MS = 60_000
 AGGS = re.compile(r"^/v2/aggs/ticker/([^/]+)/range/1/minute/(\d+)/(\d+)$")
-Answer = Callable[[], tuple[int, dict[str, str], bytes]]
 
 
 def bar(start_ms: int, price: float = 100.0) -> dict[str, Any]:
@@ -41,42 +35,17 @@ def event(symbol: str, start_ms: int, price: float = 100.0) -> dict[str, Any]:
     return {"ev": "AM", "sym": symbol, **{name: told[name] for name in "ohlcv"}, **times, "av": 1, "z": 3}
 
 
-class MassiveServer:
+class MassiveServer(Loopback):
     """Its bars are all there is of the past; `send` and `drop` move the stream."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.bars: dict[str, dict[int, dict[str, Any]]] = {}
         self.page = 50_000
-        self.faults: deque[tuple[int, dict[str, str], bytes]] = deque()
-        """Answers of the next requests by REST, whatever they are."""
-        self.slow_s = 0.0
-        self.asked: list[str] = []
-        self.keys: set[str] = set()
         self.auth: dict[str, str] | None = None
         """What is said to a key; by itself whether it is the good one."""
         self.greeting: list[str] = []
         """Sent after each subscription."""
-        self.away = False
-        self.sockets: dict[ServerConnection, set[str]] = {}
-        self.opened = 0
-        self._server: Server | None = None
-
-    async def start(self) -> None:
-        self._server = await serve(self._stream, "127.0.0.1", 0, process_request=self._request)
-
-    @property
-    def host(self) -> str:
-        assert self._server is not None
-        return f"127.0.0.1:{next(iter(self._server.sockets)).getsockname()[1]}"
-
-    @property
-    def subscribed(self) -> set[str]:
-        return set().union(*self.sockets.values())
-
-    async def stop(self) -> None:
-        assert self._server is not None
-        self._server.close()
-        await self._server.wait_closed()
 
     def happened(self, symbol: str, start_ms: int, price: float = 100.0) -> dict[str, Any]:
         """A bar that REST tells from now on; as an event of the stream."""
@@ -97,23 +66,10 @@ class MassiveServer:
             if told:
                 await socket.send(json.dumps(told))
 
-    async def drop(self) -> None:
-        """End every connection without a word."""
-        for socket in list(self.sockets):
-            socket.transport.abort()
-            await socket.wait_closed()
-
-    async def _stream(self, socket: ServerConnection) -> None:
-        self.opened += 1
-        self.sockets[socket] = set()
-        try:
-            await socket.send('[{"ev":"status","status":"connected","message":"Connected Successfully"}]')
-            async for text in socket:
-                await self._told(socket, json.loads(text))
-        except ConnectionClosed:
-            pass
-        finally:
-            del self.sockets[socket]
+    async def talk(self, socket: ServerConnection) -> None:
+        await socket.send('[{"ev":"status","status":"connected","message":"Connected Successfully"}]')
+        async for text in socket:
+            await self._told(socket, json.loads(text))
 
     async def _told(self, socket: ServerConnection, message: dict[str, str]) -> None:
         action, params = message["action"], message["params"]
@@ -133,19 +89,7 @@ class MassiveServer:
         for text in self.greeting:
             await socket.send(text)
 
-    async def _request(self, _: ServerConnection, request: Request) -> Response | None:
-        if self.away:
-            return answered(HTTPStatus.SERVICE_UNAVAILABLE, {}, b"")
-        if "Upgrade" in request.headers:
-            return None
-        self.asked.append(request.path)
-        self.keys.add(request.headers.get("Authorization", ""))
-        await asyncio.sleep(self.slow_s)
-        if self.faults:
-            return answered(*self.faults.popleft())
-        return self._aggs(request.path)
-
-    def _aggs(self, path: str) -> Response:
+    def answer(self, path: str) -> Response:
         where = urlsplit(path)
         found = AGGS.match(where.path)
         if found is None:
@@ -158,10 +102,3 @@ class MassiveServer:
             # The real one names its own host here, whatever the address was that one asked.
             answer["next_url"] = f"https://api.example.com{where.path}?cursor={bars[self.page]['t']}"
         return answered(200, {}, json.dumps(answer).encode())
-
-
-def answered(status: int, headers: dict[str, str], body: bytes) -> Response:
-    """An answer of REST; the connection ends with it."""
-    fields = Headers({"Content-Type": "application/json", "Content-Length": str(len(body)), **headers})
-    fields["Connection"] = "close"
-    return Response(status, HTTPStatus(status).phrase, fields, body)
