@@ -120,7 +120,12 @@ async def test_live_minutes_give_the_signals_that_the_engine_gives(
     for minute in past:
         kraken.happened(BTC, *minute)
     clock = WallClock(missed[0][0] + 5)
-    shared = {"nats_url": nats_settings.nats_url, "shards": 2, "heartbeat_s": 0.1, "member_ttl_s": 5.0}
+    shared: dict[str, Any] = {
+        "nats_url": nats_settings.nats_url,
+        "shards": 2,
+        "heartbeat_s": 0.1,
+        "member_ttl_s": 5.0,
+    }
     fetching = FetcherSettings(
         provider="kraken",
         symbols=(BTC,),
