@@ -144,7 +144,7 @@ async def test_live_minutes_give_the_signals_that_the_engine_gives(
 
     def has(count: int) -> Callable[[], Awaitable[bool]]:
         async def check() -> bool:
-            return (await fetcher.status())["bars_published"] == count
+            return bool((await fetcher.status())["bars_published"] == count)
 
         return check
 
