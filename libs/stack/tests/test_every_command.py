@@ -101,6 +101,7 @@ def test_every_command_refuses_an_option_that_it_does_not_have(run: Run) -> None
 @pytest.mark.parametrize(
     ("words", "told"),
     [
+        ("up --once --provider kraken", "provider: 'kraken' with --once, expected a replay"),
         ("signals show xyz", "signal: 'xyz', expected an id of 16 hex digits"),
         ("signals verify 0F3A9C41D27BE865", "signal: '0F3A9C41D27BE865', expected"),
         ("signals open --limit 0", "limit: 0, expected 1 to 100"),

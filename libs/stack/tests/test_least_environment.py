@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from heliograph.stack import services
 from heliograph.stack.options import Options
 from heliograph.stack.state import State
@@ -26,3 +28,11 @@ def test_each_service_is_its_own_user_and_the_record_is_the_trackers(state: Stat
         assert not others & set(command.environment.values())
         told = {key for key in command.environment if key.startswith("POSTGRES_")}
         assert told == (set(services.RECORD) if command.name == "tracker" else set())
+
+
+def test_live_prices_are_one_option(state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HELIOGRAPH_PROVIDER", "massive")
+    for provider, told in (("kraken", "kraken"), (None, "massive")):
+        options = Options(data=tmp_path, speed=None, provider=provider)
+        (fetcher,) = services.commands(["fetcher"], options, state, 4, 0, {})
+        assert fetcher.environment["HELIOGRAPH_PROVIDER"] == told

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -92,7 +93,8 @@ def test_the_sample_is_found_in_the_source_tree(tmp_path: Path, monkeypatch: pyt
     ],
 )
 def test_a_number_out_of_range_is_named(field: str, value: int) -> None:
-    options = Options(data=Path(), speed=None, **{field: value})
+    changed: dict[str, Any] = {field: value}
+    options = Options(data=Path(), speed=None, **changed)
     with pytest.raises(InputError, match=f"{field.removeprefix('gateway_')}: {value}, expected"):
         check(options)
 

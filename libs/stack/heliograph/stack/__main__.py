@@ -42,6 +42,7 @@ signals_app.command(show_signal, name="show")
 signals_app.command(verify_signal, name="verify")
 app.command(signals_app)
 
+LiveProvider = Literal["kraken", "massive", "massive-polling"]
 StateFolder = Annotated[Path | None, Parameter(name="--state", help="State folder. Default: .heliograph")]
 Json = Annotated[bool, Parameter(name="--json", negative="", help="JSON on stdout.")]
 
@@ -54,6 +55,12 @@ def up(
     ] = None,
     speed: Annotated[
         str | None, Parameter(help="`max`, or event seconds per second such as `1x` or `86400x`.")
+    ] = None,
+    provider: Annotated[
+        LiveProvider | None,
+        Parameter(
+            help="Follow live prices instead; `kraken` needs no account. Give it a --state of its own."
+        ),
     ] = None,
     once: Annotated[
         bool, Parameter(negative="", help="Replay to the end, check all, print a summary.")
@@ -71,6 +78,10 @@ def up(
 
     Without --speed the replay runs at five days of bars a second; with --once as fast as it goes.
     """
+    if once and provider is not None:
+        raise InputError(
+            f"provider: {provider!r} with --once, expected a replay, since live prices never end"
+        )
     default = stack_options.MAX_SPEED if once else str(stack_options.PLEASANT_SPEED)
     chosen = Options(
         data=stack_options.check_folder(data) if data else stack_options.sample_folder(),
@@ -78,6 +89,7 @@ def up(
         shards=shards,
         replicas=replicas,
         gateway_port=0 if once and port is None else port,
+        provider=provider,
     )
     stack_options.check(chosen)
     if once:

@@ -24,6 +24,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         data: folder of Parquet files to replay.
+        provider: where bars come from, a value of the fetcher's setting; None for what the environment says.
         speed: event seconds per second, or None for as fast as it goes.
         shards: None for what the state folder was made for, or the default.
         replicas: processes of each service.
@@ -35,6 +36,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     shards: int | None = None
     replicas: int = 1
     gateway_port: int | None = None
+    provider: str | None = None
 
 
 def parse_speed(text: str) -> float | None:

@@ -53,6 +53,7 @@ def commands(
         "HELIOGRAPH_DATA": str(options.data),
         "HELIOGRAPH_SPEED": MAX_SPEED if options.speed is None else str(options.speed),
         "HELIOGRAPH_HISTORY_DAYS": str(HISTORY_DAYS),
+        **({} if options.provider is None else {"HELIOGRAPH_PROVIDER": options.provider}),
         "HELIOGRAPH_READERS": json.dumps([name for name in READERS if name in names]),
     }
     return [

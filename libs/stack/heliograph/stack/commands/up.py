@@ -52,11 +52,18 @@ def _welcome(console: Console, stack: Stack) -> None:
             note = f"  user {SUBSCRIBER}" if name == "nats" else ""
             console.print(f"  {name:<15} {url}{note}", highlight=False)
     secrets = stack.state.folder / NATS_USERS
-    for name, value in (("passwords", secrets), ("logs", stack.state.logs), ("data", stack.options.data)):
+    for name, value in (("passwords", secrets), ("logs", stack.state.logs), *_prices(stack.options)):
         console.print(f"  {name:<15} {value}", highlight=False, soft_wrap=True)
-    console.print(f"  {'speed':<15} {describe(stack.options.speed)}\n", highlight=False)
+    console.print()
     for note in stack.notes:
         console.print(f"[yellow]{note}[/]")
+
+
+def _prices(options: Options) -> list[tuple[str, object]]:
+    """Where bars come from."""
+    if options.provider is not None:
+        return [("live prices", f"from {options.provider}")]
+    return [("data", options.data), ("speed", describe(options.speed))]
 
 
 async def _follow(stack: Stack, console: Console) -> None:
