@@ -32,6 +32,7 @@ def test_all_that_goes_in_comes_out_as_in_every_run_before(
 def test_other_shards_and_two_replicas_give_the_same_signals(
     once: Callable[..., Running], year: Path, expected: Summary
 ) -> None:
-    summary = once("--data", str(year), "--shards", "5", "--replicas", "2").summary()
-    assert same(summary) == expected
+    run = once("--data", str(year), "--shards", "5", "--replicas", "2")
+    summary = run.summary()
+    assert same(summary) == expected, run.all_text()
     assert (summary["shards"], summary["replicas"]) == (5, 2)

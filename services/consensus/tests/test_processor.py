@@ -267,6 +267,27 @@ async def test_of_two_owners_only_one_writes(
     assert await published(bus) == expected(batches)
 
 
+async def test_input_that_a_former_owner_acknowledges_late_is_not_left_out(
+    bus: Bus, walk: Walk, processor: Callable[..., ConsensusProcessor]
+) -> None:
+    """Its acknowledgement arrives after the new owner has looked: the server goes on behind it."""
+    batches = walk(4, SYMBOLS, 300)
+    await put(bus, batches)
+    given = await deliveries(bus)
+    former, early = processor(), processor()
+    await former.open()
+    await early.open()
+    await former.handle("bars", given[:250])
+    with pytest.raises(FencedError, match=f"another member acknowledged input {given[0].seq}, held up to 0"):
+        await early.handle("bars", given[250:])
+    assert early.engine.symbols == 0
+    async with acknowledged(bus, given[249].seq):
+        again = processor()
+        await again.open()
+        await again.handle("bars", given[250:])
+    assert await published(bus) == expected(batches)
+
+
 @pytest.mark.parametrize("change", [{"interval": "7d"}, {"symbols": [""] * 4}])
 async def test_an_impossible_batch_is_poison_and_passed_over_in_a_replay(
     bus: Bus, walk: Walk, processor: Callable[..., ConsensusProcessor], change: dict[str, Any]

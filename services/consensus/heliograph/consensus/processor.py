@@ -10,7 +10,7 @@ from heliograph.common import metrics, subjects, telemetry
 from heliograph.common.bus import ATOMIC_LIMIT, Bus, Message
 from heliograph.common.checkpoint import Checkpoints
 from heliograph.common.clock import Clock
-from heliograph.common.errors import InputError, InvariantError, PoisonError
+from heliograph.common.errors import FencedError, InputError, InvariantError, PoisonError
 from heliograph.common.events import (
     BarBatch,
     Enrich,
@@ -30,6 +30,8 @@ from heliograph.consensus.settings import ConsensusSettings
 INPUT = "INPUT"
 REST_S = 0.2
 """A shard rests when it has handled nothing for so long."""
+HANDOVER_S = 1.0
+"""So long after a shard was opened an acknowledgement of its former owner may still arrive."""
 PATIENCE = 3
 """Times the interval of checkpoints after which a shard that never rests is interrupted."""
 TAKEN, MADE, *GATES = COUNTS
@@ -72,7 +74,10 @@ class ConsensusProcessor:
         self._unsaved = 0
         self._settled = False
         self._saving = asyncio.Lock()
-        self._saved_at = self._handled_at = clock.monotonic()
+        self._joined = False
+        self._dealt_with = 0
+        """INPUT sequence up to which nothing is missing: handled, or given up."""
+        self._saved_at = self._handled_at = self._opened_at = clock.monotonic()
 
     async def open(self) -> None:
         """Load the checkpoint and take the acknowledged batches after it, whose signals are published."""
@@ -101,6 +106,14 @@ class ConsensusProcessor:
             self.engine.head = self._last.sha256
         self._told, self._votes = self.engine.counts, self.engine.votes
         self._settled = True
+        self._opened_at, self._dealt_with = self._clock.monotonic(), floor
+        await log.ainfo(
+            "shard opened",
+            shard=self.shard,
+            checkpoint=found[0] if found else 0,
+            position=self.engine.seq,
+            acknowledged=floor,
+        )
 
     async def _begin_anew(self, error: OtherVersionError) -> None:
         """Take the whole of INPUT again, where it still holds all of it: the state comes out the same.
@@ -143,9 +156,12 @@ class ConsensusProcessor:
 
         Raises:
             PoisonError: a batch has an impossible interval or symbol, or votes of an unknown source.
-            FencedError: another member has written signals of this shard.
+            FencedError: another member has written signals of this shard, or acknowledged some of its input.
             UnavailableError: the signals are not known to be stored.
         """
+        if not self._joined or self._clock.monotonic() - self._opened_at < HANDOVER_S:
+            await self._check_whole([delivery.seq for delivery in batch])
+            self._joined = True
         self._settled = False
         messages: list[Message] = []
         requests: list[Enrich] = []
@@ -157,6 +173,7 @@ class ConsensusProcessor:
             try:
                 signals = self._apply(delivery.event, delivery.seq)
             except InputError as error:
+                self._dealt_with = delivery.seq
                 raise PoisonError(str(error)) from error
             self._unsaved += 1
             self.engine.head = head
@@ -173,6 +190,25 @@ class ConsensusProcessor:
         self._tell()
         self._settled = True
         self._handled_at = self._clock.monotonic()
+
+    async def _check_whole(self, delivered: Sequence[int]) -> None:
+        """Start again where input after the engine's was acknowledged by the former owner, late.
+
+        The server does not deliver it any more, and the engine would go on without it.
+
+        Raises:
+            FencedError: some was.
+        """
+        if not delivered:
+            return
+        after = max(self.engine.seq, self._dealt_with)
+        stored = self._bus.read(INPUT, subjects.inputs(self.shard), after=after, upto=delivered[-1])
+        here = set(delivered)
+        async for message in stored:
+            if message.seq not in here and _readable(message.data):
+                raise FencedError(
+                    f"shard {self.shard}: another member acknowledged input {message.seq}, held up to {after}"
+                )
 
     async def _ask(self, requests: Sequence[Enrich]) -> None:
         """Publish requests; one that is made again has the id that it had, and is stored once."""
@@ -276,6 +312,15 @@ class ConsensusProcessor:
     async def close(self) -> None:
         """Keep a last checkpoint for the next owner."""
         await self.save()
+
+
+def _readable(data: bytes) -> bool:
+    """Whether it is an input; what is none has gone to DEAD."""
+    try:
+        _input.decode(data)
+    except msgspec.DecodeError:
+        return False
+    return True
 
 
 def chained(signal: Signal, previous: str) -> Signal:
