@@ -267,20 +267,19 @@ async def test_of_two_owners_only_one_writes(
     assert await published(bus) == expected(batches)
 
 
-async def test_input_that_a_former_owner_acknowledges_late_is_not_left_out(
+async def test_a_member_that_waited_does_not_go_on_behind_what_another_has_taken(
     bus: Bus, walk: Walk, processor: Callable[..., ConsensusProcessor]
 ) -> None:
-    """Its acknowledgement arrives after the new owner has looked: the server goes on behind it."""
     batches = walk(4, SYMBOLS, 300)
     await put(bus, batches)
     given = await deliveries(bus)
-    former, early = processor(), processor()
-    await former.open()
-    await early.open()
-    await former.handle("bars", given[:250])
+    other, waiting = processor(), processor()
+    await other.open()
+    await waiting.open()
+    await other.handle("bars", given[:250])
     with pytest.raises(FencedError, match=f"another member acknowledged input {given[0].seq}, held up to 0"):
-        await early.handle("bars", given[250:])
-    assert early.engine.symbols == 0
+        await waiting.handle("bars", given[250:])
+    assert waiting.engine.symbols == 0
     async with acknowledged(bus, given[249].seq):
         again = processor()
         await again.open()

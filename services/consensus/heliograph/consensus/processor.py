@@ -30,8 +30,6 @@ from heliograph.consensus.settings import ConsensusSettings
 INPUT = "INPUT"
 REST_S = 0.2
 """A shard rests when it has handled nothing for so long."""
-HANDOVER_S = 1.0
-"""So long after a shard was opened an acknowledgement of its former owner may still arrive."""
 PATIENCE = 3
 """Times the interval of checkpoints after which a shard that never rests is interrupted."""
 TAKEN, MADE, *GATES = COUNTS
@@ -76,8 +74,8 @@ class ConsensusProcessor:
         self._saving = asyncio.Lock()
         self._joined = False
         self._dealt_with = 0
-        """INPUT sequence up to which nothing is missing: handled, or given up."""
-        self._saved_at = self._handled_at = self._opened_at = clock.monotonic()
+        """INPUT sequence up to which nothing is missing when the first batch comes."""
+        self._saved_at = self._handled_at = clock.monotonic()
 
     async def open(self) -> None:
         """Load the checkpoint and take the acknowledged batches after it, whose signals are published."""
@@ -106,7 +104,7 @@ class ConsensusProcessor:
             self.engine.head = self._last.sha256
         self._told, self._votes = self.engine.counts, self.engine.votes
         self._settled = True
-        self._opened_at, self._dealt_with = self._clock.monotonic(), floor
+        self._dealt_with = floor
         await log.ainfo(
             "shard opened",
             shard=self.shard,
@@ -159,7 +157,7 @@ class ConsensusProcessor:
             FencedError: another member has written signals of this shard, or acknowledged some of its input.
             UnavailableError: the signals are not known to be stored.
         """
-        if not self._joined or self._clock.monotonic() - self._opened_at < HANDOVER_S:
+        if not self._joined:
             await self._check_whole([delivery.seq for delivery in batch])
             self._joined = True
         self._settled = False
@@ -173,7 +171,6 @@ class ConsensusProcessor:
             try:
                 signals = self._apply(delivery.event, delivery.seq)
             except InputError as error:
-                self._dealt_with = delivery.seq
                 raise PoisonError(str(error)) from error
             self._unsaved += 1
             self.engine.head = head
@@ -192,12 +189,13 @@ class ConsensusProcessor:
         self._handled_at = self._clock.monotonic()
 
     async def _check_whole(self, delivered: Sequence[int]) -> None:
-        """Start again where input after the engine's was acknowledged by the former owner, late.
+        """Refuse to go on behind input that another member has taken since the shard was opened.
 
-        The server does not deliver it any more, and the engine would go on without it.
+        A reader that was given nothing yet cannot tell by the count of deliveries: it begins anew with each
+        member that opens the shard, and the server may serve the one that has waited longest.
 
         Raises:
-            FencedError: some was.
+            FencedError: the engine is behind.
         """
         if not delivered:
             return
